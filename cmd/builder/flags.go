@@ -1,0 +1,78 @@
+//go:build linux
+
+package main
+
+import "github.com/spf13/pflag"
+
+// buildFlags are the flags of build as they stand on the command line. They are spelled as those of
+// docker buildx build.
+type buildFlags struct {
+	file, target, iidFile, metadataFile           string
+	network, cgroupParent, shmSize, progress, call string
+	tags, platforms, buildArgs, labels, contexts   []string
+	outputs, secrets, ssh, addHosts, ulimits       []string
+	noCacheFilter, allow, annotations, insecure    []string
+	noCache, pull, push, noPush, load, quiet       bool
+	check, debug                                   bool
+
+	root, sandbox string
+	jobs          int
+	memory, cpus  string
+}
+
+func (f *buildFlags) add(s *pflag.FlagSet) {
+	f.addDockerfile(s)
+	f.addSteps(s)
+	f.addOutput(s)
+	f.addMachine(s)
+}
+
+// addDockerfile adds what decides about the meaning of the Dockerfile.
+func (f *buildFlags) addDockerfile(s *pflag.FlagSet) {
+	s.StringVarP(&f.file, "file", "f", "", "name of the Dockerfile (default: Dockerfile in the context); - reads it from standard input")
+	s.StringVar(&f.target, "target", "", "stage to build")
+	s.StringArrayVar(&f.platforms, "platform", nil, "platform to build for, such as linux/arm64; several, separated by commas, make an index")
+	s.StringArrayVar(&f.buildArgs, "build-arg", nil, "set a variable for the build, NAME=VALUE, or NAME to take it from the environment")
+	s.StringArrayVar(&f.labels, "label", nil, "set metadata of the image, NAME=VALUE")
+	s.StringArrayVar(&f.contexts, "build-context", nil, "additional context, NAME=DIRECTORY, docker-image://REF, oci-layout://DIR, target:STAGE or a URL")
+	s.StringVar(&f.call, "call", "build", "what to do: build, check, outline or targets; format=json after a comma")
+	s.BoolVar(&f.check, "check", false, "only check the Dockerfile (--call=check)")
+}
+
+// addSteps adds what decides about how steps run.
+func (f *buildFlags) addSteps(s *pflag.FlagSet) {
+	s.BoolVar(&f.noCache, "no-cache", false, "run all steps even if their results are cached")
+	s.StringArrayVar(&f.noCacheFilter, "no-cache-filter", nil, "run all steps of these stages even if their results are cached")
+	s.BoolVar(&f.pull, "pull", false, "ask the registry again what names of images stand for (always done; accepted for compatibility)")
+	s.StringArrayVar(&f.secrets, "secret", nil, "secret for the build: id=NAME[,src=FILE|,env=VARIABLE]")
+	s.StringArrayVar(&f.ssh, "ssh", nil, "SSH agent for the build: default, or ID=SOCKET")
+	s.StringVar(&f.network, "network", "default", "what commands can reach: default, none or host")
+	s.StringArrayVar(&f.addHosts, "add-host", nil, "add a line to /etc/hosts of commands, HOST:IP")
+	s.StringArrayVar(&f.allow, "allow", nil, "permit something to the build: network.host, security.insecure")
+	s.StringVar(&f.shmSize, "shm-size", "", "size of /dev/shm of commands, such as 128m")
+	s.StringArrayVar(&f.ulimits, "ulimit", nil, "resource limit of commands, NAME=SOFT[:HARD]")
+	s.StringVar(&f.cgroupParent, "cgroup-parent", "", "cgroup below which the commands' are made")
+}
+
+// addOutput adds what decides about what happens to the result.
+func (f *buildFlags) addOutput(s *pflag.FlagSet) {
+	s.StringArrayVarP(&f.tags, "tag", "t", nil, "name of the image, and where it is pushed to")
+	s.BoolVar(&f.push, "push", false, "push the image, also if --output or --load is given")
+	s.BoolVar(&f.noPush, "no-push", false, "do not push the image")
+	s.StringArrayVarP(&f.outputs, "output", "o", nil, "where to put the result: type=registry|image|oci|docker|local|tar|cacheonly[,dest=PATH]...")
+	s.BoolVar(&f.load, "load", false, "load the image into docker or podman")
+	s.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation, [index:|manifest:|manifest[PLATFORM]:]NAME=VALUE")
+	s.StringVar(&f.iidFile, "iidfile", "", "write the image's ID to a file")
+	s.StringVar(&f.metadataFile, "metadata-file", "", "write what was built to a file, as JSON")
+	s.StringVar(&f.progress, "progress", "auto", "how to show progress: auto, tty, plain, json or quiet")
+	s.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but the image's ID")
+	s.BoolVarP(&f.debug, "debug", "D", false, "tell more")
+}
+
+// addMachine adds what decides about how the machine is used.
+func (f *buildFlags) addMachine(s *pflag.FlagSet) {
+	s.StringVar(&f.root, "root", "", "directory of the store (default: $BUILDER_ROOT, else $XDG_CACHE_HOME/builder)")
+	s.StringVar(&f.sandbox, "sandbox", "auto", "sandbox for commands: auto, userns, single, chroot or none")
+	s.IntVar(&f.jobs, "jobs", 0, "how many steps may run at once (default: four for each processor, at least eight)")
+	s.StringArrayVar(&f.insecure, "insecure", nil, "registry that may be spoken to over http, or https with any certificate")
+}

@@ -1,0 +1,97 @@
+package exporter
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Built is an image of a result.
+type Built struct {
+	Image v1.Image
+	// Platform is what the image is for.
+	Platform v1.Platform
+	// Annotations are those of the image's descriptor: annotation-manifest-descriptor.KEY.
+	Annotations map[string]string
+}
+
+// descriptor is how an index refers to the image.
+func (b Built) descriptor() (v1.Descriptor, error) {
+	d, err := partial.Descriptor(b.Image)
+	if err != nil {
+		return v1.Descriptor{}, err
+	}
+	d.Platform = b.Platform.DeepCopy()
+	d.Annotations = b.Annotations
+	return *d, nil
+}
+
+// IndexOptions say what an index is like beside its images.
+type IndexOptions struct {
+	// DockerTypes uses Docker's media types instead of OCI's: oci-mediatypes=false.
+	DockerTypes bool
+	// Annotations are those of the index: annotation-index.KEY.
+	Annotations map[string]string
+}
+
+// index is an index of images made here.
+type index struct {
+	raw      []byte
+	manifest v1.IndexManifest
+	images   []Built
+}
+
+// Index makes an index of images, in their order.
+func Index(images []Built, o IndexOptions) (v1.ImageIndex, error) {
+	if o.DockerTypes && len(o.Annotations) > 0 {
+		return nil, fmt.Errorf("docker media types have no annotations: use them with OCI's only")
+	}
+	x := &index{images: images, manifest: v1.IndexManifest{
+		SchemaVersion: 2, MediaType: families(o.DockerTypes).index, Manifests: []v1.Descriptor{}, Annotations: o.Annotations,
+	}}
+	for _, b := range images {
+		d, err := b.descriptor()
+		if err != nil {
+			return nil, fmt.Errorf("describing the image for %s: %w", b.Platform, err)
+		}
+		x.manifest.Manifests = append(x.manifest.Manifests, d)
+	}
+	var err error
+	x.raw, err = json.MarshalIndent(x.manifest, "", "  ")
+	return x, err
+}
+
+// MediaType implements v1.ImageIndex.
+func (x *index) MediaType() (types.MediaType, error) { return x.manifest.MediaType, nil }
+
+// Digest implements v1.ImageIndex.
+func (x *index) Digest() (v1.Hash, error) { return hash(x.raw) }
+
+// Size implements v1.ImageIndex.
+func (x *index) Size() (int64, error) { return int64(len(x.raw)), nil }
+
+// IndexManifest implements v1.ImageIndex.
+func (x *index) IndexManifest() (*v1.IndexManifest, error) { return x.manifest.DeepCopy(), nil }
+
+// RawManifest implements v1.ImageIndex.
+func (x *index) RawManifest() ([]byte, error) { return x.raw, nil }
+
+// Image implements v1.ImageIndex.
+func (x *index) Image(h v1.Hash) (v1.Image, error) {
+	for n, d := range x.manifest.Manifests {
+		if d.Digest == h {
+			return x.images[n].Image, nil
+		}
+	}
+	return nil, notFound(h)
+}
+
+// ImageIndex implements v1.ImageIndex. There are no indexes in an index.
+func (x *index) ImageIndex(h v1.Hash) (v1.ImageIndex, error) { return nil, notFound(h) }
+
+// notFound says that there is nothing with the digest h.
+func notFound(h v1.Hash) error { return fmt.Errorf("looking up %s: %w", h, fs.ErrNotExist) }

@@ -1,0 +1,177 @@
+package exporter
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// Pusher puts blobs and manifests into one repository of a registry.
+type Pusher interface {
+	// Layer returns when the blob of l is in the repository. Calls for one blob share one upload.
+	Layer(ctx context.Context, l v1.Layer) error
+	// Manifest puts a manifest there, under its digest and under the tags.
+	Manifest(ctx context.Context, media types.MediaType, raw []byte, tags ...string) error
+}
+
+// Registry pushes results to repositories: type=registry, or type=image with push=true.
+type Registry struct {
+	destinations []destination
+	// canonical adds NAME@DIGEST to the names.
+	canonical bool
+	early     errgroup.Group
+}
+
+// destination is a repository and the tags that are wanted there.
+type destination struct {
+	Pusher
+	repository name.Repository
+	tags       []string
+}
+
+// RegistryOptions say how results are pushed.
+type RegistryOptions struct {
+	// Names are where to.
+	Names []string
+	// ByDigest pushes without tags: push-by-digest. Names have none then.
+	ByDigest bool
+	// Canonical tells NAME@DIGEST beside every name: name-canonical.
+	Canonical bool
+	// Open returns the pusher of a repository. It is called once for each.
+	Open func(name.Repository) (Pusher, error)
+}
+
+// NewRegistry returns an output for all names, which may be in several repositories and registries.
+func NewRegistry(o RegistryOptions) (*Registry, error) {
+	r := &Registry{canonical: o.Canonical}
+	at := map[string]int{}
+	for _, n := range o.Names {
+		repository, tags, err := target(n, o.ByDigest)
+		if err != nil {
+			return nil, err
+		}
+		i, ok := at[repository.Name()]
+		if !ok {
+			p, err := o.Open(repository)
+			if err != nil {
+				return nil, err
+			}
+			i = len(r.destinations)
+			at[repository.Name()] = i
+			r.destinations = append(r.destinations, destination{Pusher: p, repository: repository})
+		}
+		r.destinations[i].tags = append(r.destinations[i].tags, tags...)
+	}
+	if len(r.destinations) == 0 {
+		return nil, fmt.Errorf("pushing needs a name to push to")
+	}
+	return r, nil
+}
+
+// target takes a name apart.
+func target(n string, byDigest bool) (name.Repository, []string, error) {
+	if byDigest {
+		r, err := name.NewRepository(n)
+		if err != nil {
+			return r, nil, fmt.Errorf("pushing by digest to %s, which must be a name without a tag: %w", n, err)
+		}
+		return r, nil, nil
+	}
+	tags, err := parseNames([]string{n})
+	if err != nil {
+		return name.Repository{}, nil, err
+	}
+	return tags[0].Repository, []string{tags[0].TagStr()}, nil
+}
+
+// Layer begins to push a layer that will be part of the result, and returns at once. What goes wrong is told
+// by Write.
+func (r *Registry) Layer(ctx context.Context, l v1.Layer) {
+	for _, d := range r.destinations {
+		r.early.Go(func() error {
+			media, err := l.MediaType()
+			if err != nil || !media.IsDistributable() {
+				return err // what becomes of it is decided when the image is made
+			}
+			return d.Layer(ctx, l)
+		})
+	}
+}
+
+// Wait returns when nothing that Layer has begun is going on any more. It must be called if Write is not; to
+// make it short the context given to Layer is cancelled first.
+func (r *Registry) Wait() { _ = r.early.Wait() }
+
+// Write implements Output. Everything goes to all repositories before any tag changes.
+func (r *Registry) Write(ctx context.Context, result Result) (Written, error) {
+	defer r.Wait()
+	top, err := result.top()
+	if err != nil {
+		return Written{}, err
+	}
+	g, blobsCtx := errgroup.WithContext(ctx)
+	for _, d := range r.destinations {
+		g.Go(func() error { return d.pushAll(blobsCtx, result) })
+	}
+	if err := g.Wait(); err != nil {
+		return Written{}, err
+	}
+	g, tagsCtx := errgroup.WithContext(ctx)
+	for _, d := range r.destinations {
+		g.Go(func() error { return d.Manifest(tagsCtx, top.MediaType, top.raw, d.tags...) })
+	}
+	if err := g.Wait(); err != nil {
+		return Written{}, err
+	}
+	return Written{Descriptor: top.Descriptor, Names: r.names(top.Digest)}, nil
+}
+
+// pushAll pushes what the top of the result depends on.
+func (d destination) pushAll(ctx context.Context, result Result) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, b := range result.Images {
+		g.Go(func() error { return d.pushImage(ctx, b, result.Index != nil) })
+	}
+	return g.Wait()
+}
+
+// pushImage pushes the blobs of an image, and its manifest if it is one of an index.
+func (d destination) pushImage(ctx context.Context, b Built, indexed bool) error {
+	blobs, err := b.blobs()
+	if err != nil {
+		return err
+	}
+	g, blobCtx := errgroup.WithContext(ctx)
+	for _, l := range blobs {
+		g.Go(func() error { return d.Layer(blobCtx, l) })
+	}
+	if err := g.Wait(); err != nil || !indexed {
+		return err
+	}
+	m, err := b.manifest()
+	if err != nil {
+		return err
+	}
+	return d.Manifest(ctx, m.MediaType, m.raw)
+}
+
+func (r *Registry) names(digest v1.Hash) []string {
+	var names []string
+	for _, d := range r.destinations {
+		full := repositoryName(d.repository)
+		for _, tag := range d.tags {
+			names = append(names, full+":"+tag)
+		}
+		if len(d.tags) == 0 {
+			names = append(names, full)
+		}
+		if r.canonical {
+			names = append(names, full+"@"+digest.String())
+		}
+	}
+	return names
+}

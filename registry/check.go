@@ -1,0 +1,60 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// Check finds out whether the repository can be pushed to, by beginning an upload and giving it up again.
+// The error says what to do about it.
+func (p *Pusher) Check(ctx context.Context) error {
+	u := &upload{endpoint: p.to}
+	r := request{method: http.MethodPost, url: p.to.uploads(), accept: []int{http.StatusAccepted}}
+	resp, err := p.to.do(ctx, r)
+	if err == nil {
+		err = u.began(resp)
+	}
+	if err != nil {
+		return fmt.Errorf("checking write access to %s: %w%s", display(p.repo), err, advice(p.repo, err))
+	}
+	u.abandon(ctx)
+	return nil
+}
+
+// advice is what to do about an error of a push, as the end of a sentence. It may be empty.
+func advice(repo name.Repository, err error) string {
+	registry := hostName(repo.RegistryStr())
+	switch status(err) {
+	case http.StatusUnauthorized:
+		return "; log in to " + registry + " first"
+	case http.StatusForbidden:
+		return "; these credentials may not push there"
+	case http.StatusNotFound:
+		if command := createRepository(registry, repo.RepositoryStr()); command != "" {
+			return "; if the repository does not exist, create it: " + command
+		}
+		return "; if the repository does not exist, create it"
+	}
+	return ""
+}
+
+var privateECR = regexp.MustCompile(`^[0-9]{12}\.(?:dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?|dkr-ecr(?:-fips)?\.([a-z0-9-]+)\.on\.(?:aws|amazonwebservices\.com\.cn))$`)
+
+// createRepository is the command that creates a repository of Amazon's registry, empty for any other. The
+// host is matched strictly, since anyone can own a name that looks like Amazon's.
+func createRepository(registry, repository string) string {
+	if registry == "public.ecr.aws" {
+		_, rest, _ := strings.Cut(repository, "/") // the first part is the alias of the registry
+		return "aws ecr-public create-repository --region us-east-1 --repository-name " + rest
+	}
+	match := privateECR.FindStringSubmatch(registry)
+	if match == nil {
+		return ""
+	}
+	return "aws ecr create-repository --region " + match[1] + match[2] + " --repository-name " + repository
+}

@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
+)
+
+// Pusher puts blobs and manifests into one repository. Each blob is sent at most once in its life.
+type Pusher struct {
+	to   endpoint
+	repo name.Repository
+
+	mu    sync.Mutex
+	blobs map[v1.Hash]*pushed
+}
+
+// pushed is a blob that is or will be in the repository.
+type pushed struct {
+	pushing *semaphore.Weighted
+	layer   v1.Layer
+	done    bool
+	err     error
+}
+
+// Pusher returns a pusher for repo. Nothing is asked of the registry yet.
+func (c *Client) Pusher(repo name.Repository) (*Pusher, error) {
+	e, err := c.upstream(repo, push)
+	if err != nil {
+		return nil, err
+	}
+	return &Pusher{to: e, repo: repo, blobs: map[v1.Hash]*pushed{}}, nil
+}
+
+// Layer makes sure that the blob of l is in the repository, and returns when it is. Calls for the same blob
+// share one upload. A layer may say where it is with a method Repository() name.Repository, and what it wraps
+// with Unwrap() v1.Layer: a blob of the same registry is mounted rather than sent.
+func (p *Pusher) Layer(ctx context.Context, l v1.Layer) error {
+	digest, err := l.Digest()
+	if err != nil {
+		return err
+	}
+	return p.join(ctx, l, digest, false)
+}
+
+// join pushes a blob, or waits for the one who does. With force the blob is not believed to be there.
+func (p *Pusher) join(ctx context.Context, l v1.Layer, digest v1.Hash, force bool) error {
+	b := p.blob(digest, l)
+	if err := b.pushing.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer b.pushing.Release(1)
+	if (b.done || b.err != nil) && !force {
+		return b.err
+	}
+	err := p.push(ctx, b.layer, digest, force)
+	if err != nil {
+		err = fmt.Errorf("pushing layer %s to %s: %w", digest, display(p.repo), err)
+	}
+	if ctx.Err() == nil {
+		b.done, b.err = err == nil, err
+	}
+	return err
+}
+
+func (p *Pusher) blob(digest v1.Hash, l v1.Layer) *pushed {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.blobs[digest] == nil {
+		p.blobs[digest] = &pushed{pushing: semaphore.NewWeighted(1), layer: l}
+	}
+	return p.blobs[digest]
+}
+
+func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force bool) error {
+	size, err := l.Size()
+	if err != nil {
+		return err
+	}
+	slots := p.to.client.registrySlots(p.repo.RegistryStr()).up
+	if err := slots.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer slots.Release(1)
+	if !force {
+		there, err := p.to.has(ctx, digest)
+		if err != nil {
+			return err
+		}
+		if there {
+			p.to.client.found(p.repo, digest)
+			return nil
+		}
+	}
+	src, err := newSource(l, digest, size, p.to.client.reporter("pushing "+transfer(p.repo, digest), size))
+	if err != nil {
+		return err
+	}
+	u := &upload{endpoint: p.to, source: src}
+	mounted, err := p.mount(ctx, u, l)
+	if err != nil {
+		return err
+	}
+	if !mounted {
+		if err := u.run(ctx); err != nil {
+			return err
+		}
+	}
+	p.to.client.found(p.repo, digest)
+	return nil
+}
+
+// has reports whether a blob is in the repository. A registry that does not answer that is taken for one
+// that does not have it.
+func (e endpoint) has(ctx context.Context, digest v1.Hash) (bool, error) {
+	r := request{method: http.MethodHead, url: e.url("blobs", digest.String()), accept: []int{http.StatusOK}}
+	resp, err := e.do(ctx, r)
+	switch status(err) {
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest:
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	resp.Body.Close()
+	return true, nil
+}

@@ -1,0 +1,146 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Sharing says who else may use a cache directory at the same time.
+type Sharing int
+
+// The ways to share.
+const (
+	// Shared: everybody.
+	Shared Sharing = iota
+	// Private: nobody; who comes second gets another directory.
+	Private
+	// Locked: nobody; who comes second waits.
+	Locked
+)
+
+// CacheDir is a directory that commands keep things in from build to build, held as long as it is used.
+type CacheDir struct {
+	// Dir is the directory, opened with O_PATH.
+	Dir  *os.File
+	lock *os.File
+}
+
+// Close lets go of the directory.
+func (c *CacheDir) Close() {
+	c.Dir.Close()
+	c.lock.Close()
+}
+
+// cacheRecord is the file rec beside a cache directory.
+type cacheRecord struct {
+	Name string    `json:"name"`
+	Made time.Time `json:"made"`
+}
+
+// OpenCache opens the cache directory called name, which may be any text; what it is called on disk is a
+// hash of it. If there is none, fill is given a new, empty one.
+//
+// caches/HASH/data is the directory, caches/HASH/lock is locked by who uses it.
+func (s *Store) OpenCache(ctx context.Context, name string, sharing Sharing, fill func(dir *os.File) error) (*CacheDir, error) {
+	sum := sha256.Sum256([]byte(name))
+	base := filepath.Join(s.path, "caches", hex.EncodeToString(sum[:]))
+	for n := 0; ; n++ {
+		dir := base
+		if n > 0 {
+			dir += "." + strconv.Itoa(n)
+		}
+		c, err := s.openCache(ctx, dir, name, sharing, fill)
+		if sharing == Private && errors.Is(err, unix.EWOULDBLOCK) {
+			continue
+		}
+		return c, err
+	}
+}
+
+func (s *Store) openCache(ctx context.Context, dir, name string, sharing Sharing, fill func(*os.File) error) (*CacheDir, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	how := map[Sharing]int{Shared: unix.LOCK_SH, Private: unix.LOCK_EX | unix.LOCK_NB, Locked: unix.LOCK_EX}[sharing]
+	lock, err := lockWaiting(ctx, filepath.Join(dir, "lock"), how)
+	if err != nil {
+		return nil, err
+	}
+	data, err := openDir(filepath.Join(dir, "data"))
+	if errors.Is(err, fs.ErrNotExist) {
+		data, err = s.makeCache(dir, name, fill)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	now := time.Now()
+	_ = os.Chtimes(dir, now, now) // when it was last used
+	return &CacheDir{data, lock}, nil
+}
+
+// makeCache makes the data of a cache directory, aside, because others may be about to make it too.
+func (s *Store) makeCache(dir, name string, fill func(*os.File) error) (*os.File, error) {
+	tree := s.temporary("cache")
+	data, err := makeTree(tree)
+	if err != nil {
+		return nil, err
+	}
+	defer data.Close()
+	if err := fill(data); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(cacheRecord{Name: name, Made: time.Now()})
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(filepath.Join(dir, "rec"), text); err != nil {
+		return nil, err
+	}
+	if err := s.publish(filepath.Join(tree, "fs"), filepath.Join(dir, "data")); err != nil {
+		return nil, err
+	}
+	return openDir(filepath.Join(dir, "data"))
+}
+
+// lockWaiting locks a file and waits for that until ctx is done.
+func lockWaiting(ctx context.Context, name string, how int) (*os.File, error) {
+	type result struct {
+		f   *os.File
+		err error
+	}
+	locked := make(chan result, 1)
+	go func() {
+		f, err := lockFile(name, how)
+		locked <- result{f, err}
+	}()
+	select {
+	case r := <-locked:
+		return r.f, r.err
+	case <-ctx.Done():
+		go func() { // the lock is let go of when it comes
+			if r := <-locked; r.err == nil {
+				r.f.Close()
+			}
+		}()
+		return nil, context.Cause(ctx)
+	}
+}
+
+// WriteTree writes entries into an empty directory.
+func (s *Store) WriteTree(dir *os.File, entries Entries) error {
+	_, err := writeDir(dir, s.owners, entries, nil)
+	return err
+}

@@ -1,0 +1,171 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// unpackLimit is how many layers of an image are unpacked at once.
+const unpackLimit = 4
+
+// Image returns the layers of an image, lowest first, as layers of this store. Nothing is moved before a
+// directory of one is needed; then all that are needed are unpacked side by side, straight off the wire.
+func (s *Store) Image(ctx context.Context, blobs []v1.Layer) ([]*Layer, error) {
+	layers := make([]*Layer, len(blobs))
+	slots := make(chan struct{}, unpackLimit)
+	var chain v1.Hash
+	for i, b := range blobs {
+		diffID, err := b.DiffID()
+		if err != nil {
+			return nil, err
+		}
+		chain = chainID(chain, diffID)
+		l := &imageLayer{store: s, blob: b, chain: chain, below: layers[:i:i], slots: slots}
+		layers[i] = l.layer(ctx, diffID)
+	}
+	return layers, nil
+}
+
+// chainID names the tree of a layer upon others, as the OCI image specification does (config.md).
+func chainID(below, diffID v1.Hash) v1.Hash {
+	if below.Hex == "" {
+		return diffID
+	}
+	h := sha256.New()
+	_, _ = io.WriteString(h, below.String()+" "+diffID.String())
+	return sha256Hash(h)
+}
+
+// imageLayer is a layer of an image that exists elsewhere.
+type imageLayer struct {
+	store *Store
+	blob  v1.Layer
+	// chain names the tree of this layer upon those below it, by which it is kept unpacked: what a layer
+	// means may depend on what is below (see settle).
+	chain v1.Hash
+	below []*Layer
+	slots chan struct{}
+}
+
+func (i *imageLayer) layer(ctx context.Context, diffID v1.Hash) *Layer {
+	l := &Layer{
+		content: func() (v1.Hash, error) { return diffID, nil },
+		blob:    i.blob,
+		keep:    func() error { return nil },
+		dir:     sync.OnceValues(func() (*os.File, error) { return i.open(ctx) }),
+	}
+	l.fs = sync.OnceValues(func() (FS, error) {
+		dir, err := l.dir()
+		if err != nil {
+			return nil, err
+		}
+		return NewDir(dir), nil
+	})
+	return l
+}
+
+// open returns the unpacked layer, unpacking it unless that was done before or is being done by another
+// process.
+func (i *imageLayer) open(ctx context.Context) (*os.File, error) {
+	dir, err := i.store.openTree(i.chain)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	unlock, err := i.store.lockName(ctx, "tree-"+i.chain.Hex)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if dir, err = i.store.openTree(i.chain); !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	dir, err = i.unpack(ctx)
+	if err != nil {
+		digest, _ := i.blob.Digest()
+		return nil, fmt.Errorf("unpacking layer %d, %s: %w", len(i.below)+1, digest, err)
+	}
+	return dir, nil
+}
+
+// unpack unpacks the layer by itself, and then settles it on those below.
+func (i *imageLayer) unpack(ctx context.Context) (*os.File, error) {
+	tree := i.store.temporary("tree")
+	dir, err := makeTree(tree)
+	if err != nil {
+		return nil, err
+	}
+	loose, err := i.write(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	below, err := viewOf(i.below)
+	if err != nil {
+		return nil, err
+	}
+	if err := settle(dir, below, loose, i.store.owners); err != nil {
+		return nil, err
+	}
+	return dir, i.store.publishTree(tree, "", i.chain)
+}
+
+func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
+	select {
+	case i.slots <- struct{}{}:
+		defer func() { <-i.slots }()
+	case <-ctx.Done():
+		return loose{}, context.Cause(ctx)
+	}
+	r, err := i.blob.Uncompressed()
+	if err != nil {
+		return loose{}, err
+	}
+	defer r.Close()
+	l, err := writeDir(dir, i.store.owners, cancellable(ctx, ReadTar(r)), nil)
+	if err != nil {
+		return loose{}, err
+	}
+	// What follows the end of the archive belongs to the digest that is being checked.
+	_, err = io.Copy(io.Discard, r)
+	return l, err
+}
+
+// View returns the tree that layers make, lowest first.
+func (s *Store) View(layers []*Layer) (*View, error) { return viewOf(layers) }
+
+func viewOf(layers []*Layer) (*View, error) {
+	trees := make([]FS, len(layers))
+	var g errgroup.Group
+	for i, l := range layers {
+		g.Go(func() (err error) { trees[i], err = l.fs(); return err })
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	return NewView(trees...), nil
+}
+
+// lockName waits until no other process holds the lock called name.
+func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err error) {
+	dir := filepath.Join(s.path, "locks")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := lockWaiting(ctx, filepath.Join(dir, name), unix.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
+	return func() { lock.Close() }, nil
+}

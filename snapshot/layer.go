@@ -1,0 +1,123 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"io"
+	"os"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Layer is a layer of a tree in this store: a v1.Layer that can also be unpacked and mounted. It has three
+// forms, a stream of entries, a directory and a packed blob, and each is made from another when it is
+// first asked for, once. A layer nobody ships is never packed, one nobody runs on never unpacked.
+//
+// All methods may be called by many goroutines at once.
+type Layer struct {
+	// content returns the content ID.
+	content func() (v1.Hash, error)
+	// dir returns the layer unpacked, in the form in which overlayfs takes it.
+	dir func() (*os.File, error)
+	// packed returns the packed form.
+	packed func() (*packed, error)
+	// blob is the layer as it came from elsewhere, nil if it was made here.
+	blob v1.Layer
+	// open opens the packed form, as packed says it is.
+	open func(*packed) (io.ReadCloser, error)
+	// fs returns the layer for reading, without unpacking it if it is small.
+	fs func() (FS, error)
+	// keep makes sure that the layer is in the store under its content ID.
+	keep func() error
+	// packing: somebody has asked for the packed form.
+	packing atomic.Bool
+}
+
+// ContentID names what the layer holds. For a layer that a step made it may have to be hashed first; the
+// content ID of a layer of an image is its diff ID.
+func (l *Layer) ContentID() (v1.Hash, error) { return l.content() }
+
+// Digest returns the digest of the packed form.
+func (l *Layer) Digest() (v1.Hash, error) {
+	if l.blob != nil {
+		return l.blob.Digest()
+	}
+	p, err := l.pack()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return p.Digest, nil
+}
+
+// DiffID returns the digest of the layer as a tar archive.
+func (l *Layer) DiffID() (v1.Hash, error) {
+	if l.blob != nil {
+		return l.blob.DiffID()
+	}
+	p, err := l.pack()
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	return p.DiffID, nil
+}
+
+// Size returns the size of the packed form in bytes.
+func (l *Layer) Size() (int64, error) {
+	if l.blob != nil {
+		return l.blob.Size()
+	}
+	p, err := l.pack()
+	if err != nil {
+		return 0, err
+	}
+	return p.Size, nil
+}
+
+// Compressed opens the packed form.
+func (l *Layer) Compressed() (io.ReadCloser, error) {
+	if l.blob != nil {
+		return l.blob.Compressed()
+	}
+	p, err := l.pack()
+	if err != nil {
+		return nil, err
+	}
+	return l.open(p)
+}
+
+// Uncompressed opens the layer as a tar archive.
+func (l *Layer) Uncompressed() (io.ReadCloser, error) {
+	if l.blob != nil {
+		return l.blob.Uncompressed()
+	}
+	r, err := l.Compressed()
+	if err != nil {
+		return nil, err
+	}
+	return gunzip(r)
+}
+
+// MediaType returns the media type of the packed form.
+func (l *Layer) MediaType() (types.MediaType, error) {
+	if l.blob != nil {
+		return l.blob.MediaType()
+	}
+	return types.OCILayer, nil
+}
+
+// Unwrap returns the layer as it came from elsewhere, nil if it was made here.
+func (l *Layer) Unwrap() v1.Layer { return l.blob }
+
+func (l *Layer) pack() (*packed, error) {
+	l.packing.Store(true)
+	return l.packed()
+}
+
+// FS returns the layer for reading. Whiteouts are entries of it.
+func (l *Layer) FS() (FS, error) { return l.fs() }
+
+// Keep makes sure that the layer can be found by its content ID from now on. It fails with
+// fs.ErrNotExist if the layer is in no form that could be kept.
+func (l *Layer) Keep() error { return l.keep() }

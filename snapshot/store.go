@@ -1,0 +1,219 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// formatVersion is what the file "format" of a store says. A store that says anything else was made by
+// another version and is not touched.
+const formatVersion = "builder store 1\n"
+
+// Store is a directory of trees and blobs. Any number of processes may use it at once.
+//
+//	format              the version
+//	blobs/sha256/ab/…   compressed layers, manifests and configurations, named by their digest
+//	trees/ID/fs         unpacked layers: the chain ID of an image's layer, the content ID of ours
+//	layers/ID           what is known of the packed form of a layer, by content ID
+//	tmp/PID.BOOT/…      what one process is making; locked as long as it lives
+//
+// What is under its final name is complete: everything is made under tmp and renamed.
+type Store struct {
+	path   string
+	owners Owners
+	driver func() (driver, error)
+	tmp    string
+	lock   *os.File
+	boot   string
+	serial atomic.Int64
+
+	mu sync.Mutex
+	// closing is done by Close.
+	closing []func() error
+}
+
+// Options says how a store is used.
+type Options struct {
+	// Owners are the ids that files can be given.
+	Owners Owners
+}
+
+// Open opens the store at path and makes it if it is missing. Close it at the end.
+func Open(path string, o Options) (*Store, error) {
+	s := &Store{path: path, owners: o.Owners, boot: bootID()}
+	if err := s.create(); err != nil {
+		return nil, fmt.Errorf("opening the store %s: %w", path, err)
+	}
+	s.removeLeftovers()
+	if err := s.makeTemporary(); err != nil {
+		return nil, fmt.Errorf("opening the store %s: %w", path, err)
+	}
+	s.driver = sync.OnceValues(s.chooseDriver)
+	return s, nil
+}
+
+// Close saves what is to be remembered and removes what this process was making.
+func (s *Store) Close() error {
+	var errs []error
+	for _, f := range s.closing {
+		errs = append(errs, f())
+	}
+	errs = append(errs, os.RemoveAll(s.tmp))
+	s.lock.Close()
+	return errors.Join(errs...)
+}
+
+func (s *Store) atClose(f func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing = append(s.closing, f)
+}
+
+// create makes the directories of the store and checks whose they are: setuid files of images in
+// a directory that others can reach would run as this user (CVE-2021-41091).
+func (s *Store) create() error {
+	if err := os.MkdirAll(s.path, 0o700); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(s.path, &st); err != nil {
+		return err
+	}
+	if int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("it belongs to user %d, not to user %d", st.Uid, os.Geteuid())
+	}
+	if st.Mode&0o077 != 0 {
+		return fmt.Errorf("others can reach it (mode %04o); it must have mode 0700", st.Mode&0o7777)
+	}
+	for _, dir := range []string{"blobs/sha256", "trees", "layers", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(s.path, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	return s.checkFormat()
+}
+
+func (s *Store) checkFormat() error {
+	name := filepath.Join(s.path, "format")
+	text, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		tag := "Signature: 8a477f597d28d172789f06886806bc55\n# Made by builder; see https://bford.info/cachedir/\n"
+		if err := os.WriteFile(filepath.Join(s.path, "CACHEDIR.TAG"), []byte(tag), 0o600); err != nil {
+			return err
+		}
+		return writeFile(name, []byte(formatVersion))
+	case err != nil:
+		return err
+	case string(text) != formatVersion:
+		return fmt.Errorf("it is of format %q, made by another version; use another directory", strings.TrimSpace(string(text)))
+	}
+	return nil
+}
+
+// writeFile writes a small file so that it appears whole.
+func writeFile(name string, content []byte) error {
+	tmp := name + ".tmp" + strconv.Itoa(os.Getpid())
+	if err := os.WriteFile(tmp, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}
+
+// bootID names the time since the machine was started.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// makeTemporary makes the directory for what this process makes, and locks it.
+func (s *Store) makeTemporary() (err error) {
+	if s.tmp, err = os.MkdirTemp(filepath.Join(s.path, "tmp"), "build-"); err != nil {
+		return err
+	}
+	s.lock, err = lockFile(filepath.Join(s.tmp, "lock"), unix.LOCK_EX|unix.LOCK_NB)
+	return err
+}
+
+// lockFile opens a file, makes it if it is missing, and locks it as long as it is open. The kernel lets go
+// of the lock however the process ends.
+func lockFile(name string, how int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("locking %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// removeLeftovers removes what processes were making that have died. Errors do not matter: another
+// process may be doing the same.
+func (s *Store) removeLeftovers() {
+	dirs, err := os.ReadDir(filepath.Join(s.path, "tmp"))
+	if err != nil {
+		return
+	}
+	for _, d := range dirs {
+		dir := filepath.Join(s.path, "tmp", d.Name())
+		if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
+			continue // just being made
+		}
+		if lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			_ = os.RemoveAll(dir)
+			lock.Close()
+		}
+	}
+}
+
+// temporary returns a path below tmp that was not used before.
+func (s *Store) temporary(what string) string {
+	return filepath.Join(s.tmp, what+"-"+strconv.FormatInt(s.serial.Add(1), 10))
+}
+
+// publish gives what was made its final name. If something has that name already it is as good, and what
+// was made stays where it is, perhaps in use, until the end of the process.
+func (s *Store) publish(made, final string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, made, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) { // the file system does not know the flag
+		err = os.Rename(made, final)
+	}
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, unix.ENOTEMPTY) {
+		return nil
+	}
+	return err
+}
+
+// treePath is where the unpacked layer with an ID is.
+func (s *Store) treePath(id v1.Hash) string { return filepath.Join(s.path, "trees", id.Hex) }
+
+// BlobPath is where the blob with a digest is or would be.
+func (s *Store) BlobPath(digest v1.Hash) string {
+	return filepath.Join(s.path, "blobs", digest.Algorithm, digest.Hex[:2], digest.Hex)
+}
+
+// Temporary returns a directory that ends with the process.
+func (s *Store) Temporary() string { return s.tmp }

@@ -1,0 +1,100 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Stored returns the layer with a content ID that an earlier build has kept. A miss is fs.ErrNotExist.
+func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
+	known := s.packed(content)
+	dir, err := s.openTree(content)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if known == nil && dir == nil {
+		return nil, fs.ErrNotExist
+	}
+	l := &Layer{
+		content: func() (v1.Hash, error) { return content, nil },
+		open:    func(p *packed) (io.ReadCloser, error) { return os.Open(s.BlobPath(p.Digest)) },
+		keep:    func() error { return nil },
+	}
+	l.packed = sync.OnceValues(func() (*packed, error) {
+		if known != nil {
+			return known, nil
+		}
+		return s.packTree(ctx, content, NewDir(dir))
+	})
+	l.dir = sync.OnceValues(func() (*os.File, error) {
+		if dir != nil {
+			return dir, nil
+		}
+		return s.unpackBlob(ctx, l, content)
+	})
+	l.fs = sync.OnceValues(func() (FS, error) {
+		d, err := l.dir()
+		if err != nil {
+			return nil, err
+		}
+		return NewDir(d), nil
+	})
+	return l, nil
+}
+
+// packTree packs a tree of the store.
+func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir) (*packed, error) {
+	f, err := os.Open(filepath.Join(s.treePath(content), "listing"))
+	if err != nil {
+		return nil, fmt.Errorf("packing a layer: %w", err)
+	}
+	defer f.Close()
+	list := newListingWriter(io.Discard)
+	p, err := s.pack(cancellable(ctx, withContent(readListing(f), dir)), list)
+	if err != nil {
+		return nil, fmt.Errorf("packing a layer: %w", err)
+	}
+	if p.Content != content {
+		return nil, fmt.Errorf("packing a layer: the tree %s in the store was changed", content.Hex)
+	}
+	return p, nil
+}
+
+// unpackBlob unpacks a layer of ours that is in the store packed only.
+func (s *Store) unpackBlob(ctx context.Context, l *Layer, content v1.Hash) (*os.File, error) {
+	r, err := l.Uncompressed()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	m := &made{store: s, entries: cancellable(ctx, ReadTar(r)), tree: s.temporary("tree")}
+	u, err := m.unpack()
+	if err != nil {
+		return nil, err
+	}
+	if u.content != content {
+		return nil, fmt.Errorf("unpacking a layer: it holds %s instead of %s", u.content, content)
+	}
+	return u.dir, s.publishTree(m.tree, m.listing, content)
+}
+
+// gunzip decompresses r and closes it with what it returns.
+func gunzip(r io.ReadCloser) (io.ReadCloser, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return &teeReadCloser{z, r}, nil
+}

@@ -1,0 +1,91 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// treeRecord is the file rec of a tree. What was written since the machine was started is there even if
+// its process was killed; after a power failure it may not be, so a tree of an earlier boot counts
+// only if it was synced (see Store.settled).
+type treeRecord struct {
+	ID   string `json:"id"`
+	Boot string `json:"boot"`
+}
+
+// publishTree gives a tree its final name.
+func (s *Store) publishTree(tree, listing string, id v1.Hash) error {
+	if listing != "" {
+		if err := os.Rename(listing, filepath.Join(tree, "listing")); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(treeRecord{ID: id.Hex, Boot: s.boot})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(tree, "rec"), text, 0o600); err != nil {
+		return err
+	}
+	return s.publish(tree, s.treePath(id))
+}
+
+// openTree opens the files of a tree that is in the store. A miss is fs.ErrNotExist.
+func (s *Store) openTree(id v1.Hash) (*os.File, error) {
+	path := s.treePath(id)
+	text, err := os.ReadFile(filepath.Join(path, "rec"))
+	if err != nil {
+		return nil, err
+	}
+	var r treeRecord
+	if err := json.Unmarshal(text, &r); err != nil || r.ID != id.Hex || !s.settled(r.Boot, path) {
+		return nil, s.dropTree(id)
+	}
+	now := time.Now()
+	_ = os.Chtimes(path, now, now) // when it was last used
+	return openDir(filepath.Join(path, "fs"))
+}
+
+// dropTree removes a damaged tree and returns fs.ErrNotExist.
+func (s *Store) dropTree(id v1.Hash) error {
+	aside := s.temporary("damaged")
+	if err := os.Rename(s.treePath(id), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing a damaged tree: %w", err)
+	}
+	return fs.ErrNotExist
+}
+
+// settled reports whether what was written to path during a boot is still what it was.
+func (s *Store) settled(boot, path string) bool {
+	if boot == s.boot {
+		return true
+	}
+	synced, err := os.Stat(filepath.Join(s.path, "synced-"+boot))
+	if err != nil {
+		return false
+	}
+	info, err := os.Stat(filepath.Join(path, "rec"))
+	return err == nil && !info.ModTime().After(synced.ModTime())
+}
+
+// implicitXattr marks a directory that a layer holds without saying anything of it: what the layers below
+// say counts.
+const implicitXattr = "user.builder.implicit"
+
+func markImplicit(dir *os.File) error {
+	err := unix.Setxattr(fdPath(dir)+"/.", implicitXattr, []byte("y"), 0)
+	if errors.Is(err, unix.ENOTSUP) {
+		return nil
+	}
+	return err
+}

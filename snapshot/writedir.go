@@ -1,0 +1,492 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/inroot"
+)
+
+// dirWriter writes the entries of one layer into a directory, in the form in which overlayfs takes a
+// layer: a whiteout is a character device 0:0, an opaque directory has an attribute. It resolves all
+// paths below the directory, whatever links the layer holds.
+type dirWriter struct {
+	root *os.File
+	// rootPath is where root is.
+	rootPath string
+	owners   Owners
+	// parent is the directory that was written to last, open.
+	parent     *os.File
+	parentPath string
+	// dirs get their modes and times when all that is in them is written.
+	dirs   map[string]*Entry
+	buffer []byte
+	// loose is what only makes sense with the layers below.
+	loose loose
+}
+
+// loose is what writing one layer alone leaves open. See settle.
+type loose struct {
+	// implicit are directories that had to be made but have no entry: their metadata is that of the
+	// directory below, which may also be a link to another.
+	implicit map[string]bool
+	// links are hard links to files that the layer does not hold.
+	links []*Entry
+	// whiteouts may hide nothing.
+	whiteouts []string
+	// skipped counts devices, which cannot be made without privileges.
+	skipped int
+}
+
+// writeDir writes a layer into an empty directory. If observe is not nil it is told of every entry once it
+// is written, with its Sum.
+func writeDir(root *os.File, owners Owners, entries Entries, observe func(*Entry) error) (loose, error) {
+	at, err := os.Readlink(fdPath(root))
+	if err != nil {
+		return loose{}, err
+	}
+	w := &dirWriter{
+		root: root, rootPath: at, owners: owners, dirs: map[string]*Entry{}, buffer: make([]byte, 256<<10),
+		loose: loose{implicit: map[string]bool{}},
+	}
+	defer w.leave()
+	for e, err := range entries {
+		if err != nil {
+			return loose{}, err
+		}
+		if e, err = w.put(e, observe != nil); err != nil {
+			return loose{}, err
+		}
+		if observe == nil {
+			continue
+		}
+		if err := observe(e); err != nil {
+			return loose{}, err
+		}
+	}
+	if _, ok := w.dirs[""]; !ok {
+		w.loose.implicit[""] = true
+	}
+	return w.loose, w.finish()
+}
+
+// put writes one entry and returns it, with its Sum if hash is true.
+func (w *dirWriter) put(e *Entry, hash bool) (*Entry, error) {
+	if e.Path == "" {
+		return e, w.putDir(e)
+	}
+	if err := w.enter(parent(e.Path)); err != nil {
+		return nil, fmt.Errorf("writing %s: %w", e.Path, err)
+	}
+	summed, err := w.make(e, hash)
+	if errors.Is(err, fs.ErrExist) {
+		if err = w.clear(e); err == nil {
+			summed, err = w.make(e, hash)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("writing %s: %w", e.Path, err)
+	}
+	return summed, nil
+}
+
+// enter makes the directory at name the one that is written to.
+func (w *dirWriter) enter(name string) error {
+	if w.parent != nil && w.parentPath == name {
+		return nil
+	}
+	dir, err := inroot.Directory(w.root, name, func(parent *os.File, base string) error {
+		at, err := os.Readlink(fdPath(parent))
+		if err != nil {
+			return err
+		}
+		w.loose.implicit[strings.Trim(path.Join(strings.TrimPrefix(at, w.rootPath), base), "/")] = true
+		return unix.Mkdirat(int(parent.Fd()), base, 0o755)
+	})
+	if err != nil {
+		return err
+	}
+	w.leave()
+	w.parent, w.parentPath = dir, name
+	return nil
+}
+
+func (w *dirWriter) leave() {
+	if w.parent != nil {
+		w.parent.Close()
+		w.parent = nil
+	}
+}
+
+// make makes what e says in the current directory. What is in the way is fs.ErrExist.
+func (w *dirWriter) make(e *Entry, hash bool) (*Entry, error) {
+	dir, base := int(w.parent.Fd()), path.Base(e.Path)
+	switch e.Kind {
+	case Directory:
+		return e, w.putDir(e)
+	case Regular:
+		return w.putFile(e, hash)
+	case Whiteout:
+		w.loose.whiteouts = append(w.loose.whiteouts, e.Path)
+		return e, unix.Mknodat(dir, base, unix.S_IFCHR, 0)
+	case Hardlink:
+		return e, w.putLink(e)
+	case Symlink:
+		if err := unix.Symlinkat(e.Link, dir, base); err != nil {
+			return nil, err
+		}
+	case Fifo:
+		if err := unix.Mknodat(dir, base, unix.S_IFIFO|0o600, 0); err != nil {
+			return nil, err
+		}
+	case CharDevice, BlockDevice:
+		return e, w.putDevice(e)
+	}
+	return e, w.metadata(e)
+}
+
+// putDevice records a device in an empty file: devices are not for users to make, and one 0:0 would hide
+// what is below.
+func (w *dirWriter) putDevice(e *Entry) error {
+	if e.Kind == CharDevice && e.Major == 0 && e.Minor == 0 {
+		return nil
+	}
+	dir, base := int(w.parent.Fd()), path.Base(e.Path)
+	if err := unix.Mknodat(dir, base, unix.S_IFREG|0o000, 0); err != nil {
+		return err
+	}
+	kind := "char"
+	if e.Kind == BlockDevice {
+		kind = "block"
+	}
+	o := override{e.UID, e.GID, e.Mode, fmt.Sprintf("%s-%d-%d", kind, e.Major, e.Minor)}
+	if err := unix.Lsetxattr(fdPath(w.parent)+"/"+base, ownerXattr, []byte(o.String()), 0); err != nil {
+		w.loose.skipped++
+		return unix.Unlinkat(dir, base, 0)
+	}
+	return w.setTime(base, e.ModTime)
+}
+
+// clear removes what is in the way of e, unless both are directories.
+func (w *dirWriter) clear(e *Entry) error {
+	base := path.Base(e.Path)
+	removed, err := removeAt(w.parent, base)
+	if err != nil || !removed {
+		return err
+	}
+	for name := range w.dirs {
+		if name == e.Path || strings.HasPrefix(name, e.Path+"/") {
+			delete(w.dirs, name)
+		}
+	}
+	for name := range w.loose.implicit {
+		if name == e.Path || strings.HasPrefix(name, e.Path+"/") {
+			delete(w.loose.implicit, name)
+		}
+	}
+	return nil
+}
+
+// removeAt removes a file, or a directory with all that is in it.
+func removeAt(dir *os.File, name string) (removed bool, err error) {
+	err = unix.Unlinkat(int(dir.Fd()), name, 0)
+	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
+		err = os.RemoveAll(fdPath(dir) + "/" + name) // os.RemoveAll works with descriptors and follows no links
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (w *dirWriter) putDir(e *Entry) error {
+	if e.Path != "" {
+		err := unix.Mkdirat(int(w.parent.Fd()), path.Base(e.Path), 0o700)
+		if errors.Is(err, fs.ErrExist) {
+			err = w.keepDir(path.Base(e.Path))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	delete(w.loose.implicit, e.Path)
+	before := w.dirs[e.Path]
+	switch {
+	case before == nil && !e.onlyMarker():
+		w.dirs[e.Path] = e
+	case before == nil: // only a marker: the metadata is that of below
+		w.dirs[e.Path] = e
+		w.loose.implicit[e.Path] = true
+	case e.onlyMarker():
+		both := *before
+		both.Opaque = true
+		w.dirs[e.Path] = &both
+	default:
+		both := *e
+		both.Opaque = both.Opaque || before.Opaque
+		w.dirs[e.Path] = &both
+	}
+	return nil
+}
+
+// keepDir returns fs.ErrExist unless what is called base is a directory.
+func (w *dirWriter) keepDir(base string) error {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(w.parent.Fd()), base, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return fs.ErrExist
+	}
+	return nil
+}
+
+// putLink makes another name of a file of this layer.
+func (w *dirWriter) putLink(e *Entry) error {
+	target, err := inroot.Open(w.root, e.Link, unix.O_PATH|unix.O_NOFOLLOW)
+	if errors.Is(err, fs.ErrNotExist) {
+		w.loose.links = append(w.loose.links, e)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(target.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return fmt.Errorf("hard link to the directory %s", e.Link)
+	}
+	if path.Clean(e.Link) == e.Path {
+		return nil // a link to itself
+	}
+	return unix.Linkat(unix.AT_FDCWD, fdPath(target), int(w.parent.Fd()), path.Base(e.Path), unix.AT_SYMLINK_FOLLOW)
+}
+
+func (w *dirWriter) putFile(e *Entry, hash bool) (*Entry, error) {
+	base := path.Base(e.Path)
+	fd, err := unix.Openat(int(w.parent.Fd()), base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, e.Mode&0o777)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), e.Path)
+	defer f.Close()
+	summed, err := w.content(f, e, hash && e.Sum == nil)
+	if err != nil {
+		return nil, err
+	}
+	return summed, w.metadata(e)
+}
+
+// content writes the content of e to f, with holes where it has nothing but zeros.
+func (w *dirWriter) content(f *os.File, e *Entry, hash bool) (*Entry, error) {
+	if e.Size == 0 && !hash {
+		return e, nil
+	}
+	r, err := e.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var n int64
+	switch source, ok := r.(*os.File); {
+	case ok && !hash:
+		n, err = f.ReadFrom(source) // in the kernel, as a reference where the file system can
+	case hash:
+		h := sha256.New()
+		n, err = w.copySparse(f, io.TeeReader(r, h))
+		if err == nil && n == e.Size {
+			e = e.withSum(h.Sum(nil))
+		}
+	default:
+		n, err = w.copySparse(f, r)
+	}
+	if err == nil && n != e.Size {
+		err = fmt.Errorf("it changed while it was read: %d bytes instead of %d", n, e.Size)
+	}
+	return e, err
+}
+
+var zeros [64 << 10]byte //nolint:gochecknoglobals // a constant
+
+// copySparse copies r to f and leaves out whole blocks of zeros.
+func (w *dirWriter) copySparse(f *os.File, r io.Reader) (int64, error) {
+	var size, hole int64
+	for {
+		n, err := io.ReadFull(r, w.buffer)
+		chunk := w.buffer[:n]
+		for len(chunk) > 0 {
+			block := chunk[:min(len(chunk), len(zeros))]
+			chunk = chunk[len(block):]
+			size += int64(len(block))
+			if string(block) == string(zeros[:len(block)]) {
+				hole += int64(len(block))
+				continue
+			}
+			if err := writeAfterHole(f, block, &hole); err != nil {
+				return size, err
+			}
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		}
+		if err != nil {
+			return size, err
+		}
+	}
+	if hole > 0 {
+		return size, f.Truncate(size)
+	}
+	return size, nil
+}
+
+func writeAfterHole(f *os.File, block []byte, hole *int64) error {
+	if *hole > 0 {
+		if _, err := f.Seek(*hole, io.SeekCurrent); err != nil {
+			return err
+		}
+		*hole = 0
+	}
+	_, err := f.Write(block)
+	return err
+}
+
+// metadata gives the file that was just made what e says of it. The order matters: a change of owner
+// clears the setuid bit and the capabilities.
+func (w *dirWriter) metadata(e *Entry) error {
+	dir, base := int(w.parent.Fd()), path.Base(e.Path)
+	mode, err := w.setOwner(base, e)
+	if err != nil {
+		return err
+	}
+	if e.Kind != Symlink && (mode != mode&0o777&^umask() || e.Kind == Fifo) {
+		if err := unix.Fchmodat(dir, base, mode, 0); err != nil {
+			return err
+		}
+	}
+	if len(e.Xattrs) > 0 {
+		if err := setXattrs(fdPath(w.parent)+"/"+base, e.Xattrs); err != nil {
+			return err
+		}
+	}
+	return w.setTime(base, e.ModTime)
+}
+
+// setOwner sets the owner of a new file, or records it where it cannot be set, and returns the mode that
+// the file should then have.
+func (w *dirWriter) setOwner(base string, e *Entry) (mode uint32, err error) {
+	if w.owners.can(e.UID, e.GID) {
+		if e.UID == 0 && e.GID == 0 && os.Geteuid() == 0 {
+			return e.Mode, nil // as it was made
+		}
+		return e.Mode, unix.Fchownat(int(w.parent.Fd()), base, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	o := override{uid: e.UID, gid: e.GID, mode: e.Mode}
+	err = unix.Lsetxattr(fdPath(w.parent)+"/"+base, ownerXattr, []byte(o.String()), 0)
+	if e.Kind != Regular && e.Kind != Directory {
+		err = nil // links and FIFOs hold no such attributes
+	}
+	return e.Mode, err
+}
+
+func (w *dirWriter) setTime(base string, t time.Time) error {
+	ts := timespec(t)
+	return unix.UtimesNanoAt(int(w.parent.Fd()), base, ts[:], unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// timespec returns the argument of utimensat(2): no access time of its own, the modification time t.
+func timespec(t time.Time) [2]unix.Timespec {
+	if t.IsZero() {
+		t = time.Unix(0, 0)
+	}
+	ts, err := unix.TimeToTimespec(t)
+	if err != nil {
+		ts = unix.Timespec{}
+	}
+	return [2]unix.Timespec{ts, ts}
+}
+
+// finish gives the directories their metadata, the deepest first.
+func (w *dirWriter) finish() error {
+	names := make([]string, 0, len(w.dirs))
+	for name := range w.dirs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	slices.Reverse(names)
+	for _, name := range names {
+		if err := w.finishDir(name, w.dirs[name]); err != nil {
+			return fmt.Errorf("writing the directory /%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (w *dirWriter) finishDir(name string, e *Entry) error {
+	dir, err := inroot.OpenReal(w.root, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if e.Opaque {
+		if err := unix.Fsetxattr(int(dir.Fd()), opaqueXattr, []byte("y"), 0); err != nil {
+			return err
+		}
+	}
+	if e.onlyMarker() {
+		return nil
+	}
+	return setDirMetadata(dir, e, w.owners)
+}
+
+// setDirMetadata gives an open directory what e says of it.
+func setDirMetadata(dir *os.File, e *Entry, owners Owners) error {
+	fd := int(dir.Fd())
+	if owners.can(e.UID, e.GID) {
+		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
+			return err
+		}
+	} else {
+		o := override{uid: e.UID, gid: e.GID, mode: e.Mode}
+		if err := unix.Fsetxattr(fd, ownerXattr, []byte(o.String()), 0); err != nil {
+			return err
+		}
+	}
+	if err := setXattrs(fdPath(dir)+"/.", e.Xattrs); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(fd, e.Mode); err != nil {
+		return err
+	}
+	ts := timespec(e.ModTime)
+	return unix.UtimesNanoAt(unix.AT_FDCWD, fdPath(dir)+"/.", ts[:], 0)
+}
+
+// umask is what the process leaves out of the modes of new files.
+var umask = sync.OnceValue(func() uint32 { //nolint:gochecknoglobals // a fact about the process
+	status, err := os.ReadFile("/proc/self/status")
+	if err == nil {
+		if _, after, ok := strings.Cut(string(status), "\nUmask:\t"); ok {
+			var mask uint32
+			if _, err := fmt.Sscanf(after, "%o", &mask); err == nil {
+				return mask
+			}
+		}
+	}
+	return 0o777
+})

@@ -1,0 +1,157 @@
+//go:build linux
+
+package ops
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/snapshot"
+	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/solver/sandbox"
+)
+
+// exec runs a command and returns the layer of what it changed.
+func (w *Worker) exec(ctx context.Context, v *solver.Vertex, op solver.Exec, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
+	if err := w.Emulate(v.Platform); err != nil {
+		return nil, err
+	}
+	ours, err := layers(inputs[0])
+	if err != nil {
+		return nil, err
+	}
+	root, err := w.Store.Prepare(ours)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{worker: w, op: op, inputs: inputs, emit: emit}
+	if err := r.run(ctx, v, root, ours); err != nil {
+		root.Discard()
+		return nil, err
+	}
+	return root.Commit(ctx, func(e snapshot.Entries) snapshot.Entries { return clamped(e, v.Epoch) })
+}
+
+// run is one command on its way.
+type run struct {
+	worker *Worker
+	op     solver.Exec
+	inputs []solver.Tree
+	emit   func(solver.Event)
+	// env is what the mounts add to the environment.
+	env []string
+	// undo ends what the mounts need, last first.
+	undo []func()
+}
+
+// run runs the command on root, a writable tree of the layers.
+func (r *run) run(ctx context.Context, v *solver.Vertex, root *snapshot.Active, layers []*snapshot.Layer) error {
+	defer func() {
+		for _, f := range slices.Backward(r.undo) {
+			f()
+		}
+	}()
+	tree, err := r.worker.Store.View(layers)
+	if err != nil {
+		return err
+	}
+	user, home, err := commandUser(tree, r.op.User)
+	if err != nil {
+		return err
+	}
+	mounts, err := r.mounts(ctx, v)
+	if err != nil {
+		return err
+	}
+	limits, err := r.limits()
+	if err != nil {
+		return err
+	}
+	err = r.worker.Host.Run(ctx, sandbox.Spec{
+		Root: root.Root(), Args: r.op.Args, Env: r.environment(v, home), Dir: r.op.Dir, User: user,
+		Hostname: r.op.Hostname, Mounts: mounts, Network: network(r.op.Network), Limits: limits,
+		Insecure: r.op.Insecure, Stdout: output(r.emit), Stderr: output(r.emit),
+	})
+	return r.explain(err)
+}
+
+// explain says of a failure which command failed.
+func (r *run) explain(err error) error {
+	var exit *sandbox.ExitError
+	var start *sandbox.StartError
+	switch {
+	case errors.As(err, &exit):
+		return fmt.Errorf("process %q %w", strings.Join(r.op.Args, " "), err)
+	case errors.As(err, &start):
+		return fmt.Errorf("process %q could not be started: %w", strings.Join(r.op.Args, " "), err)
+	}
+	return err
+}
+
+// output is a writer whose bytes become events.
+type output func(solver.Event)
+
+func (emit output) Write(p []byte) (int, error) {
+	emit(solver.Event{Action: solver.ActionOutput, Output: slices.Clone(p)})
+	return len(p), nil
+}
+
+// environment returns the variables that the command gets: those of the image and the instruction, and
+// what every command finds.
+func (r *run) environment(v *solver.Vertex, home string) []string {
+	env := slices.Concat(r.op.Env, r.op.Proxy, r.env)
+	if home == "" {
+		home = "/"
+	}
+	env = withDefault(env, "HOME", home)
+	env = withDefault(env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+	if v.Epoch != nil {
+		env = withDefault(env, "SOURCE_DATE_EPOCH", strconv.FormatInt(*v.Epoch, 10))
+	}
+	return env
+}
+
+// withDefault adds a variable unless it is there.
+func withDefault(env []string, name, value string) []string {
+	if slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
+		return env
+	}
+	return append(env, name+"="+value)
+}
+
+func network(n solver.Network) sandbox.Network {
+	switch n {
+	case solver.NetworkNone:
+		return sandbox.NetworkNone
+	case solver.NetworkHost:
+		return sandbox.NetworkHost
+	case solver.NetworkDefault:
+		return sandbox.NetworkPrivate
+	}
+	return sandbox.NetworkPrivate
+}
+
+func (r *run) limits() (sandbox.Limits, error) {
+	l := sandbox.Limits{ShmSize: r.op.Limits.ShmSize}
+	for _, u := range r.op.Limits.Ulimits {
+		resource, ok := sandbox.Resource(u.Name)
+		if !ok {
+			return l, fmt.Errorf("there is no resource limit %q", u.Name)
+		}
+		l.Rlimits = append(l.Rlimits, sandbox.Rlimit{Resource: resource, Soft: uint64(u.Soft), Hard: uint64(u.Hard)})
+	}
+	return l, nil
+}
+
+// keep closes f when the command has ended.
+func (r *run) keep(f *os.File) *os.File {
+	r.undo = append(r.undo, func() { f.Close() })
+	return f
+}

@@ -1,0 +1,159 @@
+//go:build linux
+
+// Package ops knows how each operation of a build is done: where source trees come from, what COPY
+// copies, and in what surroundings RUN runs.
+//
+// Trees are read through [snapshot.View], never mounted for that: a COPY is worked out as a stream of
+// layer entries that refer to the files they come from, and nothing is moved until a form of the layer is
+// needed. Only commands get a mounted tree.
+package ops
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/snapshot"
+	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/solver/sandbox"
+)
+
+// Images gives access to images, wherever they are.
+type Images interface {
+	// Layers returns the layers of a resolved image, lowest first, without moving their data.
+	Layers(ctx context.Context, image solver.Image) ([]v1.Layer, error)
+}
+
+// Worker does what vertices say. Its fields are set before it is used, and not changed then.
+type Worker struct {
+	Store *snapshot.Store
+	Host  *sandbox.Host
+	// Images gives the layers of base images.
+	Images Images
+	// Secret returns the value of a secret. One that was not given is fs.ErrNotExist.
+	Secret func(id string) ([]byte, error)
+	// Agent returns the path of the socket of an SSH agent. One that was not given is fs.ErrNotExist.
+	Agent func(id string) (string, error)
+	// Emulate makes programs for a foreign platform run in the sandbox, or says why that cannot be.
+	Emulate func(p v1.Platform) error
+	// Scratch is a directory in memory for files that commands see, such as secrets.
+	Scratch string
+	// HTTP brings the file behind a URL, Git the tree of a commit, into a directory.
+	HTTP func(ctx context.Context, op solver.HTTP) (dir string, err error)
+	Git  func(ctx context.Context, op solver.Git) (dir string, err error)
+
+	contexts sync.Map // directory and patterns → *contextFS
+}
+
+// Source returns the tree of a vertex without inputs.
+func (w *Worker) Source(ctx context.Context, v *solver.Vertex) (solver.Tree, error) {
+	switch op := v.Op.(type) {
+	case solver.Scratch:
+		return solver.Tree{}, nil
+	case solver.Image:
+		return w.image(ctx, op)
+	case solver.Local:
+		return solver.Tree{Local: &solver.Files{Dir: op.Dir, Exclude: op.Exclude}}, nil
+	case solver.Inline:
+		return solver.Tree{Local: &solver.Files{Inline: op.Files}}, nil
+	case solver.HTTP:
+		dir, err := w.HTTP(ctx, op)
+		return solver.Tree{Local: &solver.Files{Dir: dir}}, err
+	case solver.Git:
+		dir, err := w.Git(ctx, op)
+		return solver.Tree{Local: &solver.Files{Dir: dir}}, err
+	case solver.Exec, solver.Copy, solver.Mkdir:
+	}
+	return solver.Tree{}, fmt.Errorf("%T is not a source", v.Op)
+}
+
+func (w *Worker) image(ctx context.Context, op solver.Image) (solver.Tree, error) {
+	blobs, err := w.Images.Layers(ctx, op)
+	if err != nil {
+		return solver.Tree{}, err
+	}
+	layers, err := w.Store.Image(ctx, blobs)
+	if err != nil {
+		return solver.Tree{}, err
+	}
+	var t solver.Tree
+	for _, l := range layers {
+		t.Layers = append(t.Layers, l)
+	}
+	return t, nil
+}
+
+// Digest names the content of what v reads of t, its i-th input.
+func (w *Worker) Digest(_ context.Context, v *solver.Vertex, i int, t solver.Tree) (v1.Hash, error) {
+	fsys, err := w.fs(t)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	var read []snapshot.Entries
+	switch op := v.Op.(type) {
+	case solver.Copy:
+		for _, s := range op.Sources {
+			if s.Input == i {
+				read = append(read, selected(fsys, s))
+			}
+		}
+	case solver.Exec:
+		for _, m := range op.Mounts {
+			if m.Input == i {
+				read = append(read, mounted(fsys, m))
+			}
+		}
+	default:
+		return v1.Hash{}, fmt.Errorf("%T has no input %d", v.Op, i)
+	}
+	return snapshot.ContentID(snapshot.Chain(read...))
+}
+
+// Run does the step and returns the layer that it adds to its first input.
+func (w *Worker) Run(ctx context.Context, v *solver.Vertex, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
+	switch op := v.Op.(type) {
+	case solver.Copy:
+		return w.copy(ctx, v, op, inputs, emit)
+	case solver.Mkdir:
+		return w.mkdir(ctx, v, op, inputs[0])
+	case solver.Exec:
+		return w.exec(ctx, v, op, inputs, emit)
+	default:
+		return nil, fmt.Errorf("%T is not a step", v.Op)
+	}
+}
+
+// layers returns the layers of a tree as those of the store, which they are.
+func layers(t solver.Tree) ([]*snapshot.Layer, error) {
+	ours := make([]*snapshot.Layer, len(t.Layers))
+	for i, l := range t.Layers {
+		s, ok := l.(*snapshot.Layer)
+		if !ok {
+			return nil, fmt.Errorf("layer %d is a %T and not of the store", i, l)
+		}
+		ours[i] = s
+	}
+	return ours, nil
+}
+
+// fs returns a tree for reading.
+func (w *Worker) fs(t solver.Tree) (snapshot.FS, error) {
+	switch {
+	case t.Local == nil:
+		return w.view(t)
+	case t.Local.Dir == "":
+		return inlineFS(t.Local.Inline)
+	}
+	return w.context(t.Local)
+}
+
+// view returns a tree of layers for reading.
+func (w *Worker) view(t solver.Tree) (*snapshot.View, error) {
+	ours, err := layers(t)
+	if err != nil {
+		return nil, err
+	}
+	return w.Store.View(ours)
+}

@@ -1,0 +1,210 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+)
+
+// grace is how long a command may take to end after it was asked to.
+const grace = 2 * time.Second
+
+// Run runs a command in a sandbox of its own and waits for it and all that it started. It returns an
+// *ExitError if the command did not succeed and a *StartError if it could not be started. When ctx is
+// canceled the command is ended and the cause of ctx returned.
+func (h *Host) Run(ctx context.Context, s Spec) error {
+	var output errgroup.Group
+	stdout, err := pipeTo(&output, s.Stdout)
+	if err != nil {
+		return err
+	}
+	stderr, err := pipeTo(&output, s.Stderr)
+	if err != nil {
+		stdout.Close()
+		return err
+	}
+	err = h.runOnThread(ctx, &s, stdout, stderr)
+	stdout.Close()
+	stderr.Close()
+	if writing := output.Wait(); err == nil {
+		err = writing
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// pipeTo returns a file whose content goes to w.
+func pipeTo(g *errgroup.Group, w io.Writer) (*os.File, error) {
+	r, file, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	g.Go(func() error {
+		defer r.Close()
+		_, err := io.Copy(w, r)
+		return err
+	})
+	return file, nil
+}
+
+// runOnThread runs the command from a thread of its own. That gives up its mount namespace and more, so
+// it is not used for anything else and ends here.
+func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File) error {
+	stdin, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer stdin.Close()
+	// What is shared is made on ordinary threads.
+	userns, err := h.userns()
+	if err != nil {
+		return err
+	}
+	program, err := h.filter()
+	if err != nil {
+		return err
+	}
+	if s.Network == NetworkPrivate {
+		h.private()
+	}
+	c := &command{host: h, spec: s, userns: userns, program: program, stdio: [3]*os.File{stdin, stdout, stderr}}
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		result <- c.run(ctx)
+	}()
+	return <-result
+}
+
+// run gives the calling thread the surroundings of the command, starts it from there and waits.
+func (c *command) run(ctx context.Context) error {
+	defer c.close()
+	var err error
+	if c.parts, err = take(c.spec); err != nil {
+		return err
+	}
+	r := &root{dir: c.spec.Root}
+	defer r.removeStubs()
+	if c.oldRoot, err = c.host.enterRoot(c.spec); err != nil {
+		return err
+	}
+	if err := c.furnish(r); err != nil {
+		return err
+	}
+	pid, pidfd, err := fork(sharing|unix.CLONE_NEWPID, c.calls())
+	if err != nil {
+		return startFailure(err)
+	}
+	defer pidfd.Close()
+	return wait(ctx, pid, pidfd)
+}
+
+// startFailure tells a command that cannot be executed from a sandbox that cannot be made.
+func startFailure(err error) error {
+	var failed *callError
+	if errors.As(err, &failed) && failed.what == executing {
+		return &StartError{What: "exec", Err: failed.err}
+	}
+	return err
+}
+
+// enterRoot moves the calling thread into namespaces of its own and makes s.Root its root directory. The
+// old root is still mounted then, on top of the new one; it is returned.
+func (h *Host) enterRoot(s *Spec) (old *os.File, err error) {
+	if err := h.enterNetwork(s.Network); err != nil {
+		return nil, err
+	}
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP); err != nil {
+		return nil, fmt.Errorf("making namespaces: %w", err)
+	}
+	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
+		return nil, fmt.Errorf("setting the host name to %q: %w", s.Hostname, err)
+	}
+	old, err = os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			old.Close()
+		}
+	}()
+	if err := attach(s.Root, old); err != nil {
+		return nil, err
+	}
+	if err := unix.Fchdir(int(s.Root.Fd())); err != nil {
+		return nil, err
+	}
+	return old, pivot()
+}
+
+func pivot() error {
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return fmt.Errorf("changing the root directory: %w", err)
+	}
+	return nil
+}
+
+// furnish mounts everything in the new root but /proc, which only a process of the new pid namespace
+// can, and finds the program and the working directory.
+func (c *command) furnish(r *root) (err error) {
+	if err := r.dev(c.parts, c.spec.Limits); err != nil {
+		return err
+	}
+	if err := r.sys(); err != nil {
+		return err
+	}
+	if c.proc, err = r.directory("proc"); err != nil {
+		return err
+	}
+	if err := r.place(c.spec.Mounts, c.parts.mounts); err != nil {
+		return err
+	}
+	if c.dir, err = r.workDir(c.spec.Dir); err != nil {
+		return &StartError{What: "changing to the working directory", Err: err}
+	}
+	if c.path, err = r.program(c.spec.Args[0], c.spec.Env, c.spec.Dir); err != nil {
+		return &StartError{What: "starting the command", Err: err}
+	}
+	return nil
+}
+
+// wait waits for the command, ending it when ctx is canceled.
+func wait(ctx context.Context, pid int, pidfd *os.File) error {
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		_ = unix.PidfdSendSignal(int(pidfd.Fd()), unix.SIGTERM, nil, 0)
+		select {
+		case <-done:
+		case <-time.After(grace):
+			_ = unix.PidfdSendSignal(int(pidfd.Fd()), unix.SIGKILL, nil, 0)
+		}
+	}()
+	status, err := reap(pid)
+	switch {
+	case err != nil:
+		return fmt.Errorf("waiting for the command: %w", err)
+	case status.Signaled():
+		return &ExitError{Signal: int(status.Signal())}
+	case status.ExitStatus() != 0:
+		return &ExitError{Code: status.ExitStatus()}
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+//go:build linux
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/inroot"
+)
+
+// root is the root directory of a sandbox. Every path below it is resolved by the kernel with it as /,
+// so that no link in it can lead out, and without the magic links of /proc.
+type root struct {
+	dir *os.File
+	// stubs are the files and directories that were made to be mounted upon, in order.
+	stubs []stub
+}
+
+// stub is a mount point that is to vanish with its mount.
+type stub struct {
+	parent *os.File
+	name   string
+	mode   uint32
+	// inode tells the stub from whatever the command may have put in its place.
+	inode uint64
+	// times are those that the parent had before.
+	times [2]unix.Timespec
+}
+
+// open opens a path in the root for reference only.
+func (r *root) open(name string, flags int) (*os.File, error) {
+	return inroot.Open(r.dir, name, unix.O_PATH|flags)
+}
+
+// target opens the place of a mount and makes it, and its parents, if there is none.
+func (r *root) target(name string, dir bool) (*os.File, error) {
+	return r.targetBelow(name, dir, 0)
+}
+
+func (r *root) targetBelow(name string, dir bool, links int) (*os.File, error) {
+	f, err := r.open(name, 0)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if dir {
+		return inroot.Directory(r.dir, name, r.mkdir)
+	}
+	parent, err := inroot.Directory(r.dir, path.Dir(name), r.mkdir)
+	if err != nil {
+		return nil, err
+	}
+	defer parent.Close()
+	base := path.Base(name)
+	if to, err := inroot.Readlink(parent, base); err == nil && links < 40 { // to nowhere: make what it leads to
+		return r.targetBelow(inroot.Target(name, to), dir, links+1)
+	}
+	if err := r.makeStub(parent, base, unix.S_IFREG|0o644); err != nil {
+		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
+	}
+	return inroot.OpenReal(parent, base, unix.O_PATH)
+}
+
+// mkdir makes a directory to be mounted upon, or to hold one.
+func (r *root) mkdir(parent *os.File, name string) error {
+	return r.makeStub(parent, name, unix.S_IFDIR|0o755)
+}
+
+// makeStub makes a mount point called name in parent.
+func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
+	var before, made unix.Stat_t
+	if err := unix.Fstat(int(parent.Fd()), &before); err != nil {
+		return err
+	}
+	var err error
+	if mode&unix.S_IFMT == unix.S_IFDIR {
+		err = unix.Mkdirat(int(parent.Fd()), name, mode&0o7777)
+	} else {
+		err = unix.Mknodat(int(parent.Fd()), name, mode, 0)
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Fstatat(int(parent.Fd()), name, &made, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return err
+	}
+	held, err := inroot.OpenReal(parent, ".", unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	r.stubs = append(r.stubs, stub{held, name, mode, made.Ino, [2]unix.Timespec{before.Atim, before.Mtim}})
+	return nil
+}
+
+// removeStubs removes the mount points that were made, except those that the command put something
+// else in place of or into, and gives their parents back the times they had.
+func (r *root) removeStubs() {
+	for i := len(r.stubs) - 1; i >= 0; i-- {
+		s := r.stubs[i]
+		if s.remove() {
+			_ = unix.UtimesNanoAt(int(s.parent.Fd()), "", s.times[:], unix.AT_EMPTY_PATH)
+		}
+		s.parent.Close()
+	}
+	r.stubs = nil
+}
+
+// remove removes the stub if it is still the one that was made, and as empty.
+func (s *stub) remove() bool {
+	var st unix.Stat_t
+	if err := unix.Fstatat(int(s.parent.Fd()), s.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Ino != s.inode {
+		return false
+	}
+	if s.mode&unix.S_IFMT == unix.S_IFDIR {
+		return unix.Unlinkat(int(s.parent.Fd()), s.name, unix.AT_REMOVEDIR) == nil
+	}
+	return st.Size == 0 && unix.Unlinkat(int(s.parent.Fd()), s.name, 0) == nil
+}
+
+// directory opens one of the directories that a root must really have.
+func (r *root) directory(name string) (*os.File, error) {
+	f, err := inroot.OpenReal(r.dir, name, unix.O_PATH|unix.O_DIRECTORY)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return r.target(name, true)
+	case errors.Is(err, unix.ELOOP):
+		return nil, &StartError{What: "mounting /" + name, Err: fmt.Errorf("the image has /%s as a symbolic link", name)}
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, &StartError{What: "mounting /" + name, Err: fmt.Errorf("the image has /%s as something other than a directory", name)}
+	}
+	return f, err
+}
+
+// workDir opens the working directory and makes it if it is missing; unlike a stub it stays.
+func (r *root) workDir(name string) (*os.File, error) { return inroot.Directory(r.dir, name, nil) }
+
+// program finds the file to execute for args[0] as a shell would, and returns its path in the root.
+func (r *root) program(name string, env []string, dir string) (string, error) {
+	if strings.Contains(name, "/") {
+		if !path.IsAbs(name) {
+			name = path.Join(dir, name)
+		}
+		return name, r.executable(name)
+	}
+	search := ""
+	for _, e := range env {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			search = v
+		}
+	}
+	for _, d := range strings.Split(search, ":") {
+		if d == "" {
+			d = "."
+		}
+		if !path.IsAbs(d) {
+			d = path.Join(dir, d)
+		}
+		if candidate := path.Join(d, name); r.executable(candidate) == nil {
+			return candidate, nil
+		}
+	}
+	return "", fmt.Errorf("exec: %q: executable file not found in $PATH", name)
+}
+
+func (r *root) executable(name string) error {
+	f, err := r.open(name, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return &os.PathError{Op: "exec", Path: name, Err: unix.EISDIR}
+	case info.Mode()&0o111 == 0:
+		return &os.PathError{Op: "exec", Path: name, Err: unix.EACCES}
+	}
+	return nil
+}

@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+// Spec says what to run and in what surroundings.
+type Spec struct {
+	// Root is the directory that becomes /: a mount that is attached nowhere, or a plain directory.
+	Root *os.File
+	// Args is the command; Args[0] is looked up in the PATH of Env if it has no slash.
+	Args []string
+	// Env holds NAME=value pairs, all that the command gets.
+	Env []string
+	// Dir is the absolute working directory; it is made if it is missing.
+	Dir      string
+	User     User
+	Hostname string
+	Mounts   []Mount
+	Network  Network
+	Limits   Limits
+	// Insecure leaves the command all capabilities and system calls of the builder's user namespace.
+	Insecure       bool
+	Stdout, Stderr io.Writer
+}
+
+// User is whom a command runs as.
+type User struct {
+	UID, GID uint32
+	// Groups are the supplementary ones.
+	Groups []uint32
+}
+
+// Mount is something the command sees at Target, which is made for that time if it is missing.
+type Mount struct {
+	// Target is absolute.
+	Target string
+	// Source is a file or directory of this machine, opened with O_PATH. If it is nil the mount is an
+	// empty tmpfs of Size bytes (0: the kernel's default) with mode Mode.
+	Source   *os.File
+	ReadOnly bool
+	Size     int64
+	Mode     uint32
+}
+
+// Network is what a command can reach.
+type Network int
+
+// The networks.
+const (
+	// NetworkPrivate is shared by all commands of this process and reaches out, but not to the
+	// machine's own loopback device; where there is no program to provide it, it is NetworkHost.
+	NetworkPrivate Network = iota
+	// NetworkNone has a loopback device only.
+	NetworkNone
+	// NetworkHost is that of this process.
+	NetworkHost
+)
+
+// Limits bounds what a command may use; zero values mean no limit of ours.
+type Limits struct {
+	// ShmSize is the size of /dev/shm in bytes; 0 means 64 MiB.
+	ShmSize int64
+	Rlimits []Rlimit
+	// Cgroup, if not nil, is the directory of the cgroup that the command is put into.
+	Cgroup *os.File
+}
+
+// Rlimit is a limit of setrlimit(2).
+type Rlimit struct {
+	Resource   int
+	Soft, Hard uint64
+}
+
+// ExitError says that the command ran and did not succeed.
+type ExitError struct {
+	// Code is the exit status, Signal the signal that ended the command instead, or 0.
+	Code, Signal int
+}
+
+func (e *ExitError) Error() string {
+	switch e.Signal {
+	case 0:
+		return fmt.Sprintf("did not complete successfully: exit code: %d", e.Code)
+	case 9:
+		return "did not complete successfully: killed by signal 9; if nobody did that, memory ran out"
+	default:
+		return fmt.Sprintf("did not complete successfully: killed by signal %d", e.Signal)
+	}
+}
+
+// StartError says that the command could not be started, which is the fault of the image or of the
+// instruction and not of the machine.
+type StartError struct {
+	// What says what was to be done, Err why that is not possible.
+	What string
+	Err  error
+}
+
+func (e *StartError) Error() string { return e.What + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StartError) Unwrap() error { return e.Err }

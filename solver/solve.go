@@ -1,0 +1,296 @@
+package solver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// Worker does what vertices say.
+type Worker interface {
+	// Source returns the tree of a vertex without inputs. It moves no file data of layers.
+	Source(ctx context.Context, v *Vertex) (Tree, error)
+	// Digest names the content of what v reads of t, its i-th input (never the first).
+	Digest(ctx context.Context, v *Vertex, i int, t Tree) (v1.Hash, error)
+	// Run does the step on the trees of its inputs and returns the layer that it adds to the first.
+	Run(ctx context.Context, v *Vertex, inputs []Tree, emit func(Event)) (v1.Layer, error)
+}
+
+// Solver solves graphs. All fields must be set except Ready.
+type Solver struct {
+	Worker Worker
+	Cache  Cache
+	// Jobs is how many steps may run at once.
+	Jobs int
+	// Emit is told what happens, from many goroutines at once.
+	Emit func(Event)
+	// Ready, if not nil, is given every layer of the trees asked for as soon as it is final, so that it
+	// can be moved while later steps run. It must not block.
+	Ready func(v1.Layer)
+}
+
+// Solve solves the roots and gives their trees to use. What can be done after that, remembering results,
+// goes on beside use; Solve returns when all is done. The error is that of the first failure.
+func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Context, []Tree) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	b := &build{Solver: s, slots: semaphore.NewWeighted(int64(s.Jobs)), fail: cancel}
+	nodes := b.graph(ctx, roots)
+
+	b.background.Go(func() error {
+		for _, n := range nodes {
+			if !n.v.Source() {
+				b.background.Go(func() error { _, _ = n.record(); return nil })
+			}
+		}
+		return nil
+	})
+	err := b.use(ctx, nodes, roots, use)
+	if err != nil {
+		cancel(err)
+	}
+	_ = b.background.Wait() // remembering cannot fail
+	if cause := context.Cause(ctx); cause != nil && err != nil {
+		return cause
+	}
+	return err
+}
+
+// build is one call of Solve.
+type build struct {
+	*Solver
+	slots *semaphore.Weighted
+	// fail cancels everything; the first cause stays.
+	fail       context.CancelCauseFunc
+	background errgroup.Group
+}
+
+// node is a vertex of a build. Its functions compute once, however many ask.
+type node struct {
+	v      *Vertex
+	op     v1.Hash
+	inputs []*node
+	// fresh: the step or one below it was asked not to come from the cache.
+	fresh bool
+	// shipped: the layer is part of a tree asked for.
+	shipped bool
+
+	tree       func() (Tree, error)
+	definition func() (*Text, error)
+	// record is what is remembered under the definition key, nil if nothing is.
+	record     func() (*Record, error)
+	prediction func() (prediction, error)
+	// contents name what the step reads of each input that is not the first.
+	contents []func() (v1.Hash, error)
+}
+
+// graph makes the nodes of all reachable vertices, inputs before what uses them.
+func (b *build) graph(ctx context.Context, roots []*Vertex) []*node {
+	byDigest := map[v1.Hash]*node{}
+	var nodes []*node
+	Walk(roots, func(v *Vertex) {
+		n := &node{v: v, op: OpID(v), fresh: v.NoCache}
+		for _, in := range v.Inputs {
+			input := byDigest[in.digest]
+			n.inputs = append(n.inputs, input)
+			n.fresh = n.fresh || input.fresh
+		}
+		b.bind(ctx, n)
+		byDigest[v.digest] = n
+		nodes = append(nodes, n)
+	})
+	if b.Ready != nil {
+		for _, r := range roots {
+			for n := byDigest[r.digest]; ; n = n.inputs[0] {
+				n.shipped = true
+				if len(n.inputs) == 0 {
+					break
+				}
+			}
+		}
+	}
+	return nodes
+}
+
+func (b *build) bind(ctx context.Context, n *node) {
+	n.tree = sync.OnceValues(func() (Tree, error) {
+		t, err := b.solve(ctx, n)
+		if err != nil {
+			b.fail(err)
+		}
+		return t, err
+	})
+	n.definition = sync.OnceValues(func() (*Text, error) { return b.definitionKey(n) })
+	n.record = sync.OnceValues(func() (*Record, error) { return b.definitionRecord(ctx, n) })
+	n.prediction = sync.OnceValues(func() (prediction, error) { return b.predict(n) })
+	n.contents = make([]func() (v1.Hash, error), len(n.inputs))
+	for i, in := range n.inputs {
+		n.contents[i] = sync.OnceValues(func() (v1.Hash, error) {
+			t, err := in.tree()
+			if err != nil {
+				return v1.Hash{}, err
+			}
+			return b.Worker.Digest(ctx, n.v, i, t)
+		})
+	}
+}
+
+func (b *build) use(ctx context.Context, nodes []*node, roots []*Vertex, use func(context.Context, []Tree) error) error {
+	byDigest := make(map[v1.Hash]*node, len(nodes))
+	for _, n := range nodes {
+		byDigest[n.v.digest] = n
+	}
+	targets := make([]*node, len(roots))
+	for i, r := range roots {
+		targets[i] = byDigest[r.digest]
+	}
+	trees, err := solveAll(targets)
+	if err != nil {
+		return err
+	}
+	return use(ctx, trees)
+}
+
+func solveAll(nodes []*node) ([]Tree, error) {
+	trees := make([]Tree, len(nodes))
+	var g errgroup.Group
+	for i, n := range nodes {
+		g.Go(func() (err error) { trees[i], err = n.tree(); return err })
+	}
+	return trees, g.Wait()
+}
+
+func (b *build) solve(ctx context.Context, n *node) (Tree, error) {
+	if n.v.Source() {
+		return b.source(ctx, n)
+	}
+	r, err := n.record()
+	if err != nil {
+		return Tree{}, err
+	}
+	if r != nil {
+		base, err := n.inputs[0].tree()
+		if err != nil {
+			return Tree{}, err
+		}
+		if ok, err := b.agrees(n, base, r); err != nil {
+			return Tree{}, err
+		} else if ok {
+			return b.cached(n, base, r), nil
+		}
+	}
+	inputs, err := solveAll(n.inputs)
+	if err != nil {
+		return Tree{}, err
+	}
+	if !n.v.NoCache && b.Cache.Known(ctx, n.op) {
+		key, err := b.contentKey(n, inputs)
+		if err != nil {
+			return Tree{}, err
+		}
+		if r = b.lookup(ctx, n, key); r != nil {
+			t := b.cached(n, inputs[0], r)
+			b.remember(ctx, n, inputs, r.Layer)
+			return t, nil
+		}
+	}
+	return b.run(ctx, n, inputs)
+}
+
+func (b *build) source(ctx context.Context, n *node) (Tree, error) {
+	t, err := b.Worker.Source(ctx, n.v)
+	if err != nil {
+		return Tree{}, b.failed(ctx, n, err)
+	}
+	if n.shipped {
+		for _, l := range t.Layers {
+			b.Ready(l)
+		}
+	}
+	return t, nil
+}
+
+// cached ends a step whose result was remembered.
+func (b *build) cached(n *node, base Tree, r *Record) Tree {
+	b.Emit(Event{Time: time.Now(), Action: ActionCached, Vertex: n.v.digest, Step: n.v.Step, Platform: n.v.Platform})
+	return b.finish(n, base, r.Layer)
+}
+
+func (b *build) finish(n *node, base Tree, l v1.Layer) Tree {
+	if n.shipped {
+		b.Ready(l)
+	}
+	return base.With(l)
+}
+
+// run runs the step, unless another process was doing just that: then its result is taken.
+func (b *build) run(ctx context.Context, n *node, inputs []Tree) (Tree, error) {
+	unlock, r, err := b.lock(ctx, n, inputs)
+	if err != nil {
+		return Tree{}, b.failed(ctx, n, err)
+	}
+	defer unlock()
+	if r != nil {
+		return b.cached(n, inputs[0], r), nil
+	}
+	if err := b.slots.Acquire(ctx, 1); err != nil {
+		return Tree{}, b.failed(ctx, n, err)
+	}
+	defer b.slots.Release(1)
+
+	emit := func(e Event) {
+		e.Time, e.Vertex = time.Now(), n.v.digest
+		b.Emit(e)
+	}
+	emit(Event{Action: ActionStart, Step: n.v.Step, Platform: n.v.Platform})
+	l, err := b.Worker.Run(ctx, n.v, inputs, emit)
+	if err != nil {
+		return Tree{}, b.failed(ctx, n, err)
+	}
+	emit(Event{Action: ActionDone})
+	t := b.finish(n, inputs[0], l)
+	b.remember(ctx, n, inputs, l)
+	return t, nil
+}
+
+// failed reports the failure of a step. A step that was only stopped because another failed is not one.
+func (b *build) failed(ctx context.Context, n *node, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	b.Emit(Event{
+		Time: time.Now(), Action: ActionFailed, Vertex: n.v.digest, Err: err.Error(),
+		Step: n.v.Step, Platform: n.v.Platform,
+	})
+	return &VertexError{Vertex: n.v, Err: err}
+}
+
+// lock makes sure that no other process runs the command of n now. If one was doing that, its record is
+// returned. Only commands are worth waiting for.
+func (b *build) lock(ctx context.Context, n *node, inputs []Tree) (unlock func(), r *Record, err error) {
+	unlock = func() {}
+	if _, ok := n.v.Op.(Exec); !ok || n.fresh {
+		return unlock, nil, nil
+	}
+	key, err := n.definition()
+	if err != nil {
+		return unlock, nil, err
+	}
+	unlock, waited, err := b.Cache.Lock(ctx, key.Hash())
+	if err != nil || !waited {
+		return unlock, nil, err
+	}
+	r = b.lookup(ctx, n, key)
+	if r == nil {
+		return unlock, nil, nil
+	}
+	ok, err := b.agrees(n, inputs[0], r)
+	if err != nil || !ok {
+		return unlock, nil, err
+	}
+	return unlock, r, nil
+}
