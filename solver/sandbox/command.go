@@ -15,6 +15,7 @@ type command struct {
 	host  *Host
 	spec  *Spec
 	parts *hostParts
+	root  *root
 	stdio [3]*os.File
 	// oldRoot is the root to give up, proc the directory to mount /proc on, dir the working directory.
 	oldRoot, proc, dir *os.File

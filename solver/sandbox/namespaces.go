@@ -79,12 +79,15 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 		h.private()
 	}
 	c := &command{host: h, spec: s, userns: userns, program: program, stdio: [3]*os.File{stdin, stdout, stderr}}
+	c.root = &root{dir: s.Root}
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		result <- c.run(ctx)
 	}()
-	return <-result
+	err = <-result
+	c.root.removeStubs() // not on that thread: where something is mounted on them they are busy
+	return err
 }
 
 // run gives the calling thread the surroundings of the command, starts it from there and waits.
@@ -94,12 +97,10 @@ func (c *command) run(ctx context.Context) error {
 	if c.parts, err = take(c.spec); err != nil {
 		return err
 	}
-	r := &root{dir: c.spec.Root}
-	defer r.removeStubs()
 	if c.oldRoot, err = c.host.enterRoot(c.spec); err != nil {
 		return err
 	}
-	if err := c.furnish(r); err != nil {
+	if err := c.furnish(); err != nil {
 		return err
 	}
 	pid, pidfd, err := fork(sharing|unix.CLONE_NEWPID, c.calls())
@@ -158,7 +159,8 @@ func pivot() error {
 
 // furnish mounts everything in the new root but /proc, which only a process of the new pid namespace
 // can, and finds the program and the working directory.
-func (c *command) furnish(r *root) (err error) {
+func (c *command) furnish() (err error) {
+	r := c.root
 	if err := r.dev(c.parts, c.spec.Limits); err != nil {
 		return err
 	}
