@@ -42,7 +42,7 @@ type image struct {
 func Image(config dockerspec.DockerOCIImage, layers []v1.Layer, o Options) (v1.Image, error) {
 	f := families(o.DockerTypes)
 	if o.DockerTypes && len(o.Annotations) > 0 {
-		return nil, fmt.Errorf("docker media types have no annotations: use them with OCI's only")
+		return nil, errAnnotations
 	}
 	i := &image{manifest: v1.Manifest{SchemaVersion: 2, MediaType: f.manifest, Layers: []v1.Descriptor{}, Annotations: o.Annotations}}
 	diffIDs := make([]v1.Hash, len(layers))

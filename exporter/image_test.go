@@ -160,15 +160,21 @@ func TestImageErrors(t *testing.T) {
 		{noOS, nil, Options{}, "no operating system"},
 		{noArch, nil, Options{}, "no architecture"},
 		{testConfig(), []v1.Layer{static.NewLayer(nil, "text/plain")}, Options{}, "describing layer 1: a layer of type"},
-		{testConfig(), nil, Options{DockerTypes: true, Annotations: map[string]string{"a": "b"}}, "no annotations"},
+		{testConfig(), nil, Options{DockerTypes: true, Annotations: map[string]string{"a": "b"}}, "annotations need OCI media types"},
 		{testConfig(), randomLayers(t, types.OCIUncompressedRestrictedLayer), Options{DockerTypes: true, NonDistributable: true}, "cannot be part of"},
 	} {
 		if _, err := Image(c.config, c.layers, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	if _, err := Index(nil, IndexOptions{DockerTypes: true, Annotations: map[string]string{"a": "b"}}); err == nil {
-		t.Errorf("an index of docker has annotations")
+	a := map[string]string{"a": "b"}
+	for _, o := range []IndexOptions{{DockerTypes: true, Annotations: a}, {DockerTypes: true, DescriptorAnnotations: a}} {
+		if _, err := Index(nil, o); !errors.Is(err, errAnnotations) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if _, err := Index([]Built{{Image: testImage(t), Annotations: a}}, IndexOptions{DockerTypes: true}); !errors.Is(err, errAnnotations) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -313,6 +319,9 @@ func TestIndex(t *testing.T) {
 	if m.MediaType != types.OCIImageIndex || m.Annotations["i"] != "j" || m.Manifests[0].Annotations["k"] != "v" || !m.Manifests[1].Platform.Equals(arm) {
 		t.Errorf("got %s", asJSON(m))
 	}
+	if m.Manifests[0].ArtifactType != "" {
+		t.Errorf("an image is an artifact of type %s", m.Manifests[0].ArtifactType)
+	}
 	if _, err := x.Image(v1.Hash{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
@@ -325,6 +334,50 @@ func TestIndex(t *testing.T) {
 	}
 	if media, _ := docker.MediaType(); media != types.DockerManifestList {
 		t.Errorf("got %s", media)
+	}
+}
+
+// One image is a result without an index, unless one is asked for.
+func TestNewResult(t *testing.T) {
+	one := []Built{{Image: testImage(t), Platform: amd64}}
+	two := append(one, Built{Image: testImage(t), Platform: amd64})
+	a := map[string]string{"a": "b"}
+	for _, c := range []struct {
+		images []Built
+		o      IndexOptions
+		index  bool
+	}{
+		{one, IndexOptions{}, false}, {one, IndexOptions{Always: true, Annotations: a, DescriptorAnnotations: a}, true}, {two, IndexOptions{}, true},
+	} {
+		r, err := NewResult(c.images, c.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Index != nil; got != c.index {
+			t.Errorf("%+v: there is an index: %v", c.o, got)
+		}
+		if top, err := r.top(); err != nil || !reflect.DeepEqual(top.Annotations, c.o.DescriptorAnnotations) {
+			t.Errorf("got %+v, %v", top.Annotations, err)
+		}
+	}
+	for _, o := range []IndexOptions{{Annotations: a}, {DescriptorAnnotations: a}} {
+		if _, err := NewResult(one, o); err == nil {
+			t.Errorf("%+v: an index that does not exist was annotated", o)
+		}
+	}
+	if _, err := NewResult(nil, IndexOptions{}); err == nil {
+		t.Errorf("there is a result without images")
+	}
+}
+
+// The version of an operating system is known to the config only.
+func TestOSVersion(t *testing.T) {
+	c := testConfig()
+	c.OS, c.OSVersion = "windows", "10.0.17763.1"
+	b := Built{Image: newImage(t, c, nil, Options{}), Platform: v1.Platform{OS: "windows", Architecture: "amd64"}}
+	d, err := b.descriptor()
+	if err != nil || d.Platform.OSVersion != "10.0.17763.1" {
+		t.Errorf("got %s, %v", asJSON(d), err)
 	}
 }
 

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -25,9 +26,28 @@ func (b Built) descriptor() (v1.Descriptor, error) {
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	d.Platform = b.Platform.DeepCopy()
+	if d.Platform, err = b.platform(); err != nil {
+		return v1.Descriptor{}, err
+	}
 	d.Annotations = b.Annotations
+	if types.MediaType(d.ArtifactType).IsConfig() {
+		d.ArtifactType = "" // go-containerregistry takes every image for an artifact
+	}
 	return *d, nil
+}
+
+// platform is what the image is for, with what only the config knows: the version of Windows.
+func (b Built) platform() (*v1.Platform, error) {
+	p := b.Platform.DeepCopy()
+	if p.OSVersion != "" {
+		return p, nil
+	}
+	config, err := b.Image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	p.OSVersion, p.OSFeatures = config.OSVersion, config.OSFeatures
+	return p, nil
 }
 
 // IndexOptions say what an index is like beside its images.
@@ -36,7 +56,14 @@ type IndexOptions struct {
 	DockerTypes bool
 	// Annotations are those of the index: annotation-index.KEY.
 	Annotations map[string]string
+	// DescriptorAnnotations are those of the index's descriptor: annotation-index-descriptor.KEY.
+	DescriptorAnnotations map[string]string
+	// Always makes an index of a single image too.
+	Always bool
 }
+
+// errAnnotations: the types of Docker's manifests have no place for them.
+var errAnnotations = errors.New("annotations need OCI media types")
 
 // index is an index of images made here.
 type index struct {
@@ -47,8 +74,8 @@ type index struct {
 
 // Index makes an index of images, in their order.
 func Index(images []Built, o IndexOptions) (v1.ImageIndex, error) {
-	if o.DockerTypes && len(o.Annotations) > 0 {
-		return nil, fmt.Errorf("docker media types have no annotations: use them with OCI's only")
+	if o.DockerTypes && len(o.Annotations)+len(o.DescriptorAnnotations) > 0 {
+		return nil, errAnnotations
 	}
 	x := &index{images: images, manifest: v1.IndexManifest{
 		SchemaVersion: 2, MediaType: families(o.DockerTypes).index, Manifests: []v1.Descriptor{}, Annotations: o.Annotations,
@@ -57,6 +84,9 @@ func Index(images []Built, o IndexOptions) (v1.ImageIndex, error) {
 		d, err := b.descriptor()
 		if err != nil {
 			return nil, fmt.Errorf("describing the image for %s: %w", b.Platform, err)
+		}
+		if o.DockerTypes && len(d.Annotations) > 0 {
+			return nil, errAnnotations
 		}
 		x.manifest.Manifests = append(x.manifest.Manifests, d)
 	}

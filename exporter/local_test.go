@@ -85,7 +85,9 @@ func TestLocal(t *testing.T) {
 	old := func(h *tar.Header) { h.ModTime, h.Format = modified, tar.FormatPAX }
 	w := writeLocal(t, Local{Dir: dest}, []tar.Header{
 		with(dir("bin"), func(h *tar.Header) { old(h); h.Mode = 0o555 }), with(file("bin/tool", "content"), func(h *tar.Header) { old(h); h.Mode = 0o755 }),
-		link("bin/hard", "bin/tool"), with(symlink("sh", "bin/tool"), old), {Typeflag: tar.TypeFifo, Name: "fifo", Mode: 0o640}, file("empty", ""),
+		link("bin/hard", "bin/tool"), with(symlink("sh", "bin/tool"), old),
+		{Typeflag: tar.TypeFifo, Name: "fifo", Mode: 0o640},
+		file("empty", ""),
 	})
 	t.Cleanup(func() { _ = os.Chmod(filepath.Join(dest, "bin"), 0o755) })
 	wantOnDisk(t, dest, "dr-xr-xr-x bin", "-rwxr-xr-x bin/hard content", "-rwxr-xr-x bin/tool content", "-rw-r--r-- empty ", "prw-r----- fifo", "L sh -> bin/tool")
@@ -142,7 +144,8 @@ func TestLocalPlantedLinks(t *testing.T) {
 		}
 		entries := []tar.Header{
 			file("dir/secret", "pwned"), file("file", "pwned"), with(dir("sub"), func(h *tar.Header) { h.Mode = 0o777 }), symlink("link", "elsewhere"),
-			{Typeflag: tar.TypeFifo, Name: "fifo", Mode: 0o600}, file("a", "1"), link("dir/hard", "a"),
+			{Typeflag: tar.TypeFifo, Name: "fifo", Mode: 0o600},
+			file("a", "1"), link("dir/hard", "a"),
 		}
 		writeLocal(t, Local{Dir: dest, Delete: remove}, entries)
 		split := true

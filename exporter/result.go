@@ -18,6 +18,21 @@ type Result struct {
 	Annotations map[string]string
 }
 
+// NewResult returns the result of a build that has made images. Several, or one if that is asked for, get an
+// index.
+func NewResult(images []Built, o IndexOptions) (Result, error) {
+	switch {
+	case len(images) == 0:
+		return Result{}, errors.New("there is no image")
+	case len(images) == 1 && !o.Always && len(o.Annotations)+len(o.DescriptorAnnotations) > 0:
+		return Result{}, errors.New("a single image has no index that could be annotated")
+	case len(images) == 1 && !o.Always:
+		return Result{Images: images}, nil
+	}
+	x, err := Index(images, o)
+	return Result{Images: images, Index: x, Annotations: o.DescriptorAnnotations}, err
+}
+
 // Output is a place for results.
 type Output interface {
 	// Write puts r there. What can be seen from outside changes last.

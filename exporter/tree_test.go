@@ -23,7 +23,11 @@ import (
 func file(name, content string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(content)), Uname: content}
 }
-func dir(name string) tar.Header { return tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755} }
+
+func dir(name string) tar.Header {
+	return tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: 0o755}
+}
+
 func link(name, to string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: to}
 }
@@ -325,7 +329,7 @@ func (m model) lines() []string {
 	return lines
 }
 
-// randomLayer makes changes to what m has. A directory is only replaced through a whiteout, as a
+// randomEntries makes changes to what m has. A directory is only replaced through a whiteout, as a
 // layer that was made from a file system does it.
 func randomEntries(r *rand.Rand, m model) []tar.Header {
 	names := []string{"a", "b", "c"}
@@ -337,7 +341,7 @@ func randomEntries(r *rand.Rand, m model) []tar.Header {
 		return strings.Join(parts, "/")
 	}
 	var entries []tar.Header
-	now := model(maps.Clone(m))
+	now := maps.Clone(m)
 	for range 1 + r.IntN(6) {
 		p := random()
 		if blocked(now, p) {
@@ -363,7 +367,7 @@ func randomEntries(r *rand.Rand, m model) []tar.Header {
 			h = file(p, fmt.Sprint(r.IntN(1000)))
 		}
 		entries = append(entries, h)
-		now = model(maps.Clone(m))
+		now = maps.Clone(m)
 		now.apply(entries)
 	}
 	return entries
@@ -424,8 +428,9 @@ func flattenModel(t *testing.T, all layers) ([]string, error) {
 func FuzzFlatten(f *testing.F) {
 	f.Add(archiveOf(f, file("a/b", "1"), symlink("c", "../../.."), file("c/d", "2"), link("e", "a/b"), file("a/.wh..wh..opq", "")))
 	f.Add(archiveOf(f, dir("x"), file("x/.wh.y", ""), tar.Header{Typeflag: tar.TypeChar, Name: "n", Devmajor: 1}))
+	s := testSpool(f)
 	f.Fuzz(func(t *testing.T, blob []byte) {
-		s := testSpool(t)
+		s.size = 0
 		tr := newTree()
 		for layer := 1; layer < 3; layer++ {
 			if err := tr.apply(bytes.NewReader(blob), layer, s); err != nil {
@@ -497,8 +502,11 @@ func tarNames(t *testing.T, o Tar, r Result) ([]string, error) {
 	var names []string
 	for tr := tar.NewReader(&b); ; {
 		h, err := tr.Next()
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			return names, nil
+		}
+		if err != nil {
+			return nil, err
 		}
 		names = append(names, h.Name)
 		if o.Epoch != nil && !h.ModTime.Equal(*o.Epoch) {

@@ -35,6 +35,9 @@ type Request struct {
 	IgnorePatterns []string
 	// Contexts are the names of the named contexts, for [Resolver.Context].
 	Contexts []string
+	// RewriteTimes makes SOURCE_DATE_EPOCH the time of all that steps write that would be younger. Else it is
+	// only the time of the image, of its history and of directories that WORKDIR makes.
+	RewriteTimes bool
 	// NoCache runs all steps, NoCacheStages those of the stages it names.
 	NoCache       bool
 	NoCacheStages []string

@@ -11,9 +11,13 @@ import (
 
 // push puts a vertex on the tree of the stage.
 func (s *state) push(op solver.Op, step solver.Step, in inputs) {
+	epoch := s.epoch
+	if _, ok := op.(solver.Mkdir); !ok && !s.req.RewriteTimes {
+		epoch = nil // as in BuildKit, whose layers have the times that files have
+	}
 	s.tree = solver.NewVertex(solver.Vertex{
 		Op: op, Platform: s.platform, Inputs: append([]*solver.Vertex{s.tree}, in.list...),
-		Epoch: s.epoch, NoCache: s.req.noCache(s.stage), Step: step,
+		Epoch: epoch, NoCache: s.req.noCache(s.stage), Step: step,
 	})
 }
 

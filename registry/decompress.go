@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -51,8 +52,9 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// archive is the uncompressed content of a layer, checked.
+// archive is the uncompressed content of a layer, checked. It may be closed while it is read.
 type archive struct {
+	mu         sync.Mutex
 	layer      *Layer
 	blob       io.Closer
 	compressed *counter
@@ -62,6 +64,8 @@ type archive struct {
 }
 
 func (a *archive) Read(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	n, err := a.plain.Read(p)
 	a.hash.Write(p[:n])
 	a.n += int64(n)
@@ -96,5 +100,8 @@ func (a *archive) end() error {
 
 // Close implements io.Closer.
 func (a *archive) Close() error {
-	return errors.Join(a.plain.Close(), a.blob.Close())
+	err := a.blob.Close() // first, because Read waits for the blob
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return errors.Join(err, a.plain.Close())
 }

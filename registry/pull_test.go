@@ -427,6 +427,28 @@ func TestPullIsCancelled(t *testing.T) {
 	}
 }
 
+// A layer can be closed while another goroutine waits for its bytes.
+func TestCloseWhileReading(t *testing.T) {
+	plain := []byte("content")
+	next, d := blobServer(gzipped(t, plain))
+	r := newRegistry(t, next)
+	r.on(http.MethodGet, "/blobs/", always, drip(next, 2, time.Minute))
+	l := newClient(t, Config{}).Layer(t.Context(), r.repo("app"), d, digestOf(plain))
+	blob, err := l.Compressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := io.ReadAll(blob)
+		done <- err
+	}()
+	time.AfterFunc(20*time.Millisecond, func() { _ = blob.Close() })
+	if err := <-done; err == nil {
+		t.Errorf("all of it was read")
+	}
+}
+
 func TestProgress(t *testing.T) {
 	next, d := blobServer(randomBytes(t, 1<<20))
 	r := newRegistry(t, next)

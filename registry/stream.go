@@ -6,14 +6,20 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// stream is a blob from some offset on, put together from as many answers as it takes.
+// stream is a blob from some offset on, put together from as many answers as it takes. It may be closed
+// while it is read.
 type stream struct {
+	// cancel ends what Read waits for.
+	cancel context.CancelCauseFunc
+
+	mu     sync.Mutex
 	digest v1.Hash
 	size   int64
 	// hash is of the whole blob; nil if the stream does not start with it and so cannot be checked.
@@ -40,9 +46,10 @@ type stream struct {
 
 // stream starts to read at offset once the first byte is asked for.
 func (c *Client) stream(ctx context.Context, repo name.Repository, d v1.Descriptor, offset int64) *stream {
+	ctx, cancel := context.WithCancelCause(ctx)
 	slots := c.registrySlots(repo.RegistryStr()).down
 	s := &stream{
-		digest: d.Digest, size: d.Size, offset: offset, mark: offset, retry: c.config.Retry,
+		cancel: cancel, digest: d.Digest, size: d.Size, offset: offset, mark: offset, retry: c.config.Retry,
 		open:   func(offset int64) (io.ReadCloser, error) { return c.open(ctx, repo, d, offset) },
 		pause:  func(d time.Duration) error { return sleep(ctx, d) },
 		report: c.reporter("pulling "+transfer(repo, d.Digest), d.Size),
@@ -74,6 +81,8 @@ func (c *Client) reporter(what string, total int64) func(current int64) {
 }
 
 func (s *stream) Read(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -91,7 +100,7 @@ func (s *stream) Read(p []byte) (int, error) {
 func (s *stream) begin() {
 	release, err := s.acquire()
 	if err != nil {
-		s.err = err
+		s.end(err)
 		return
 	}
 	s.release = release
@@ -179,6 +188,7 @@ func (s *stream) closeBody() {
 func (s *stream) end(err error) {
 	s.err = err
 	s.closeBody()
+	s.cancel(nil)
 	if s.release != nil {
 		s.release()
 		s.release = func() {}
@@ -187,6 +197,9 @@ func (s *stream) end(err error) {
 
 // Close implements io.Closer.
 func (s *stream) Close() error {
+	s.cancel(errClosed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.end(errClosed)
 	return nil
 }

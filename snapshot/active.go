@@ -93,15 +93,11 @@ func (a *Active) Attach() (*os.File, error) {
 // Commit ends the tree and returns what was changed in it as a layer, whose entries pass through edit.
 func (a *Active) Commit(ctx context.Context, edit func(Entries) Entries) (*Layer, error) {
 	a.root.Close()
-	upper := NewDir(a.upper)
-	entries := func(yield func(*Entry, error) bool) {
-		below, err := viewOf(a.below) // a view is for one goroutine at a time
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		Diff(upper, below)(yield)
+	below, err := viewOf(a.below)
+	if err != nil {
+		return nil, err
 	}
+	entries := Diff(NewDir(a.upper), below)
 	return a.store.newUpper(ctx, a.tree, a.upper, edit(entries)), nil
 }
 

@@ -26,6 +26,7 @@ type packed struct {
 	// Digest and Size are those of the compressed archive in blobs.
 	Digest v1.Hash `json:"digest"`
 	Size   int64   `json:"size"`
+	Form   Form    `json:"form,omitempty"`
 }
 
 func (s *Store) packedPath(content v1.Hash) string {
@@ -52,7 +53,7 @@ func (s *Store) packed(content v1.Hash) *packed {
 // pack writes a layer as a compressed tar archive into the store: one pass over the entries gives the
 // content ID, the listing, the diff ID, the digest and the blob. If a layer with the same content was
 // packed before, that is the result, so that the same content always ships as the same bytes.
-func (s *Store) pack(entries Entries, list *listingWriter) (*packed, error) {
+func (s *Store) pack(entries Entries, form Form, list *listingWriter) (*packed, error) {
 	tmp := s.temporary("blob")
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -60,7 +61,7 @@ func (s *Store) pack(entries Entries, list *listingWriter) (*packed, error) {
 	}
 	defer os.Remove(tmp)
 	defer f.Close()
-	p, err := writeBlob(f, entries, list)
+	p, err := writeBlob(f, entries, form, list)
 	if err != nil {
 		return nil, err
 	}
@@ -89,12 +90,12 @@ func (s *Store) keepPacked(tmp string, p *packed) error {
 }
 
 // writeBlob packs a layer to w.
-func writeBlob(w io.Writer, entries Entries, list *listingWriter) (*packed, error) {
+func writeBlob(w io.Writer, entries Entries, form Form, list *listingWriter) (*packed, error) {
 	diff, digest := sha256.New(), sha256.New()
 	size := &countingWriter{w: w}
 	z := newGzipWriter(io.MultiWriter(digest, size))
 	archive := bufio.NewWriterSize(io.MultiWriter(diff, z), 64<<10)
-	err := WriteTar(archive, observed(entries, list.add))
+	err := WriteTar(archive, observed(entries, list.add), form)
 	if err == nil {
 		err = archive.Flush()
 	}
@@ -104,7 +105,7 @@ func writeBlob(w io.Writer, entries Entries, list *listingWriter) (*packed, erro
 	if err != nil {
 		return nil, err
 	}
-	return &packed{Content: list.content.ID(), DiffID: sha256Hash(diff), Digest: sha256Hash(digest), Size: size.n}, nil
+	return &packed{Content: list.content.ID(), DiffID: sha256Hash(diff), Digest: sha256Hash(digest), Size: size.n, Form: form}, nil
 }
 
 // observed passes entries on and tells observe of each, with its Sum, once its content has been read.

@@ -25,10 +25,13 @@ type ContentHash struct {
 	buffer []byte
 }
 
-// NewContentHash returns a ContentHash of nothing yet.
-func NewContentHash() *ContentHash {
+// NewContentHash returns a ContentHash of nothing yet, of a layer of a form.
+func NewContentHash(form Form) *ContentHash {
 	c := &ContentHash{h: sha256.New()}
 	c.text(contentVersion)
+	if form != Unix {
+		c.text(string(form))
+	}
 	c.flush()
 	return c
 }
@@ -76,7 +79,7 @@ func flag(b bool) byte {
 
 // ContentID reads what has no Sum yet and returns the content ID of a stream.
 func ContentID(entries Entries) (v1.Hash, error) {
-	c := NewContentHash()
+	c := NewContentHash(Unix)
 	for e, err := range entries {
 		if err != nil {
 			return v1.Hash{}, err

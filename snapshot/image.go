@@ -23,7 +23,7 @@ const unpackLimit = 4
 
 // Image returns the layers of an image, lowest first, as layers of this store. Nothing is moved before a
 // directory of one is needed; then all that are needed are unpacked side by side, straight off the wire.
-func (s *Store) Image(ctx context.Context, blobs []v1.Layer) ([]*Layer, error) {
+func (s *Store) Image(ctx context.Context, blobs []v1.Layer, form Form) ([]*Layer, error) {
 	layers := make([]*Layer, len(blobs))
 	slots := make(chan struct{}, unpackLimit)
 	var chain v1.Hash
@@ -33,7 +33,7 @@ func (s *Store) Image(ctx context.Context, blobs []v1.Layer) ([]*Layer, error) {
 			return nil, err
 		}
 		chain = chainID(chain, diffID)
-		l := &imageLayer{store: s, blob: b, chain: chain, below: layers[:i:i], slots: slots}
+		l := &imageLayer{store: s, form: form, blob: b, chain: chain, below: layers[:i:i], slots: slots}
 		layers[i] = l.layer(ctx, diffID)
 	}
 	return layers, nil
@@ -52,6 +52,7 @@ func chainID(below, diffID v1.Hash) v1.Hash {
 // imageLayer is a layer of an image that exists elsewhere.
 type imageLayer struct {
 	store *Store
+	form  Form
 	blob  v1.Layer
 	// chain names the tree of this layer upon those below it, by which it is kept unpacked: what a layer
 	// means may depend on what is below (see settle).
@@ -62,6 +63,7 @@ type imageLayer struct {
 
 func (i *imageLayer) layer(ctx context.Context, diffID v1.Hash) *Layer {
 	l := &Layer{
+		form:    i.form,
 		content: func() (v1.Hash, error) { return diffID, nil },
 		blob:    i.blob,
 		keep:    func() error { return nil },
@@ -80,7 +82,7 @@ func (i *imageLayer) layer(ctx context.Context, diffID v1.Hash) *Layer {
 // open returns the unpacked layer, unpacking it unless that was done before or is being done by another
 // process.
 func (i *imageLayer) open(ctx context.Context) (*os.File, error) {
-	dir, err := i.store.openTree(i.chain)
+	dir, _, err := i.store.openTree(i.chain)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
@@ -89,7 +91,7 @@ func (i *imageLayer) open(ctx context.Context) (*os.File, error) {
 		return nil, err
 	}
 	defer unlock()
-	if dir, err = i.store.openTree(i.chain); !errors.Is(err, fs.ErrNotExist) {
+	if dir, _, err = i.store.openTree(i.chain); !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
 	dir, err = i.unpack(ctx)
@@ -118,7 +120,7 @@ func (i *imageLayer) unpack(ctx context.Context) (*os.File, error) {
 	if err := settle(dir, below, loose, i.store.owners); err != nil {
 		return nil, err
 	}
-	return dir, i.store.publishTree(tree, "", i.chain)
+	return dir, i.store.publishTree(tree, "", i.chain, i.form)
 }
 
 func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
@@ -133,7 +135,7 @@ func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
 		return loose{}, err
 	}
 	defer r.Close()
-	l, err := writeDir(dir, i.store.owners, cancellable(ctx, ReadTar(r)), nil)
+	l, err := writeDir(dir, i.store.owners, cancellable(ctx, ReadTar(r, i.form)), nil)
 	if err != nil {
 		return loose{}, err
 	}

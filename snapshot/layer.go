@@ -17,6 +17,7 @@ import (
 //
 // All methods may be called by many goroutines at once.
 type Layer struct {
+	form Form
 	// content returns the content ID.
 	content func() (v1.Hash, error)
 	// dir returns the layer unpacked, in the form in which overlayfs takes it.
@@ -114,6 +115,9 @@ func (l *Layer) pack() (*packed, error) {
 	l.packing.Store(true)
 	return l.packed()
 }
+
+// Form is how the layer is packed.
+func (l *Layer) Form() Form { return l.form }
 
 // FS returns the layer for reading. Whiteouts are entries of it.
 func (l *Layer) FS() (FS, error) { return l.fs() }

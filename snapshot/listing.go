@@ -176,8 +176,8 @@ type listingWriter struct {
 	line    []byte
 }
 
-func newListingWriter(w io.Writer) *listingWriter {
-	return &listingWriter{w: bufio.NewWriterSize(w, 64<<10), content: NewContentHash()}
+func newListingWriter(w io.Writer, form Form) *listingWriter {
+	return &listingWriter{w: bufio.NewWriterSize(w, 64<<10), content: NewContentHash(form)}
 }
 
 // add adds an entry whose Sum is set.

@@ -46,9 +46,9 @@ type unpackedTree struct {
 	content v1.Hash
 }
 
-// NewLayer returns the layer that consists of entries. They are read when a form of it is first needed.
-func (s *Store) NewLayer(ctx context.Context, entries Entries) *Layer {
-	m := &made{store: s, entries: cancellable(ctx, entries), tree: s.temporary("tree")}
+// NewLayer returns the layer that consists of entries. They are read when it is first needed.
+func (s *Store) NewLayer(ctx context.Context, entries Entries, form Form) *Layer {
+	m := &made{Layer: Layer{form: form}, store: s, entries: cancellable(ctx, entries), tree: s.temporary("tree")}
 	return m.layer(m.unpack)
 }
 
@@ -111,7 +111,7 @@ func (m *made) contentID() (v1.Hash, error) {
 func (m *made) packOnce() (*packed, error) {
 	var p *packed
 	err := m.withListing(func(list *listingWriter) (err error) {
-		p, err = m.store.pack(m.entries, list)
+		p, err = m.store.pack(m.entries, m.form, list)
 		return err
 	})
 	if err != nil {
@@ -182,7 +182,7 @@ func (m *made) withListing(read func(*listingWriter) error) error {
 		return err
 	}
 	defer f.Close()
-	list := newListingWriter(f)
+	list := newListingWriter(f, m.form)
 	if err := read(list); err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (m *made) keepOnce() error {
 		return nil
 	case m.unpacking.Load():
 		m.kept = true
-		return m.store.publishTree(m.tree, m.listing, id)
+		return m.store.publishTree(m.tree, m.listing, id, m.form)
 	case m.packing.Load():
 		return nil
 	}
@@ -248,7 +248,7 @@ func (s *Store) Extract(entries Entries, below FS) (FS, error) {
 // Keep returns the layer that consists of entries and sees to it that it is in the store: one that is
 // there already is not written again.
 func (s *Store) Keep(ctx context.Context, entries Entries) (*Layer, error) {
-	l := s.NewLayer(ctx, entries)
+	l := s.NewLayer(ctx, entries, Unix)
 	id, err := l.ContentID()
 	if err != nil {
 		return nil, err

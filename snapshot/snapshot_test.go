@@ -184,7 +184,7 @@ func mounted(t testing.TB, s *snapshot.Store, layers []*snapshot.Layer) []string
 
 func image(t testing.TB, s *snapshot.Store, layers ...v1.Layer) []*snapshot.Layer {
 	t.Helper()
-	wrapped, err := s.Image(t.Context(), layers)
+	wrapped, err := s.Image(t.Context(), layers, snapshot.Unix)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func entriesOf(t testing.TB, l *snapshot.Layer) []string {
 	}
 	defer r.Close()
 	var lines []string
-	for e, err := range snapshot.ReadTar(r) {
+	for e, err := range snapshot.ReadTar(r, snapshot.Unix) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -476,7 +476,7 @@ func TestNewLayer(t *testing.T) {
 		"hashed first":   func(l *snapshot.Layer) { _, err := l.ContentID(); must(t, err) },
 		"read first":     func(l *snapshot.Layer) { _, err := l.FS(); must(t, err) },
 	} {
-		l := s.NewLayer(t.Context(), entries)
+		l := s.NewLayer(t.Context(), entries, snapshot.Unix)
 		first(l)
 		wantLines(t, entriesOf(t, l), want)
 		view, err := s.View(append(slices.Clip(base), l))
@@ -524,7 +524,7 @@ func TestXattrs(t *testing.T) {
 	r, err := l.Uncompressed()
 	must(t, err)
 	defer r.Close()
-	for e, err := range snapshot.ReadTar(r) {
+	for e, err := range snapshot.ReadTar(r, snapshot.Unix) {
 		must(t, err)
 		if e.Path == "f" && e.Xattrs["security.capability"] != capability {
 			t.Errorf("the layer has the capability %q, want %q", e.Xattrs["security.capability"], capability)

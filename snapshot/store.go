@@ -125,11 +125,21 @@ func (s *Store) checkFormat() error {
 
 // writeFile writes a small file so that it appears whole.
 func writeFile(name string, content []byte) error {
-	tmp := name + ".tmp" + strconv.Itoa(os.Getpid())
-	if err := os.WriteFile(tmp, content, 0o600); err != nil {
+	f, err := os.CreateTemp(filepath.Dir(name), ".new-")
+	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, name)
+	_, err = f.Write(content)
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }
 
 // bootID names the time since the machine was started.

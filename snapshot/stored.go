@@ -19,14 +19,18 @@ import (
 // Stored returns the layer with a content ID that an earlier build has kept. A miss is fs.ErrNotExist.
 func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 	known := s.packed(content)
-	dir, err := s.openTree(content)
+	dir, form, err := s.openTree(content)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if known == nil && dir == nil {
 		return nil, fs.ErrNotExist
 	}
+	if known != nil {
+		form = known.Form
+	}
 	l := &Layer{
+		form:    form,
 		content: func() (v1.Hash, error) { return content, nil },
 		open:    func(p *packed) (io.ReadCloser, error) { return os.Open(s.BlobPath(p.Digest)) },
 		keep:    func() error { return nil },
@@ -35,13 +39,13 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 		if known != nil {
 			return known, nil
 		}
-		return s.packTree(ctx, content, NewDir(dir))
+		return s.packTree(ctx, content, NewDir(dir), form)
 	})
 	l.dir = sync.OnceValues(func() (*os.File, error) {
 		if dir != nil {
 			return dir, nil
 		}
-		return s.unpackBlob(ctx, l, content)
+		return s.unpackBlob(ctx, l, content, form)
 	})
 	l.fs = sync.OnceValues(func() (FS, error) {
 		d, err := l.dir()
@@ -54,14 +58,14 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 }
 
 // packTree packs a tree of the store.
-func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir) (*packed, error) {
+func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir, form Form) (*packed, error) {
 	f, err := os.Open(filepath.Join(s.treePath(content), "listing"))
 	if err != nil {
 		return nil, fmt.Errorf("packing a layer: %w", err)
 	}
 	defer f.Close()
-	list := newListingWriter(io.Discard)
-	p, err := s.pack(cancellable(ctx, withContent(readListing(f), dir)), list)
+	list := newListingWriter(io.Discard, form)
+	p, err := s.pack(cancellable(ctx, withContent(readListing(f), dir)), form, list)
 	if err != nil {
 		return nil, fmt.Errorf("packing a layer: %w", err)
 	}
@@ -72,13 +76,13 @@ func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir) (*packed
 }
 
 // unpackBlob unpacks a layer of ours that is in the store packed only.
-func (s *Store) unpackBlob(ctx context.Context, l *Layer, content v1.Hash) (*os.File, error) {
+func (s *Store) unpackBlob(ctx context.Context, l *Layer, content v1.Hash, form Form) (*os.File, error) {
 	r, err := l.Uncompressed()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	m := &made{store: s, entries: cancellable(ctx, ReadTar(r)), tree: s.temporary("tree")}
+	m := &made{Layer: Layer{form: form}, store: s, entries: cancellable(ctx, ReadTar(r, form)), tree: s.temporary("tree")}
 	u, err := m.unpack()
 	if err != nil {
 		return nil, err
@@ -86,7 +90,7 @@ func (s *Store) unpackBlob(ctx context.Context, l *Layer, content v1.Hash) (*os.
 	if u.content != content {
 		return nil, fmt.Errorf("unpacking a layer: it holds %s instead of %s", u.content, content)
 	}
-	return u.dir, s.publishTree(m.tree, m.listing, content)
+	return u.dir, s.publishTree(m.tree, m.listing, content, form)
 }
 
 // gunzip decompresses r and closes it with what it returns.

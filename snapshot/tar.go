@@ -23,14 +23,14 @@ const (
 	xattrPrefix = "SCHILY.xattr."
 )
 
-// ReadTar streams the entries of a layer. It can be run once, and an entry's content must be read before
-// the next entry is asked for.
-func ReadTar(r io.Reader) Entries { return readTar(r, whiteout) }
+// ReadTar streams the entries of a layer of a form. It can be run once, and an entry's content must be read
+// before the next entry is asked for.
+func ReadTar(r io.Reader, form Form) Entries { return readTar(r, form, whiteout) }
 
 // ReadArchive is ReadTar for an archive that is not a layer. A file that would be taken for a mark of a
 // layer is an error: no layer can hold it.
 func ReadArchive(r io.Reader) Entries {
-	return readTar(r, func(e *Entry, _ string) (*Entry, error) {
+	return readTar(r, Unix, func(e *Entry, _ string) (*Entry, error) {
 		return nil, fmt.Errorf("%s: a file whose name begins with %s cannot be in a layer", e.Path, whiteoutPrefix)
 	})
 }
@@ -42,7 +42,7 @@ func IsTar(r io.Reader) bool {
 }
 
 // readTar streams the entries of an archive; marks says what a name with the prefix of a whiteout is.
-func readTar(r io.Reader, marks func(e *Entry, base string) (*Entry, error)) Entries {
+func readTar(r io.Reader, form Form, marks func(e *Entry, base string) (*Entry, error)) Entries {
 	return func(yield func(*Entry, error) bool) {
 		archive := tar.NewReader(r)
 		for {
@@ -53,6 +53,9 @@ func readTar(r io.Reader, marks func(e *Entry, base string) (*Entry, error)) Ent
 			if err != nil {
 				yield(nil, fmt.Errorf("reading an archive: %w", err))
 				return
+			}
+			if !form.strip(h) {
+				continue
 			}
 			e, err := fromHeader(h, archive, marks)
 			if e == nil && err == nil {
@@ -155,14 +158,19 @@ func (e *Entry) onlyMarker() bool {
 
 // WriteTar writes a layer. The bytes depend on the entries alone: the format is the oldest that can hold
 // an entry (USTAR, else PAX), times are whole seconds, and nothing but the entries is written.
-func WriteTar(w io.Writer, entries Entries) error {
+func WriteTar(w io.Writer, entries Entries, form Form) error {
 	archive := tar.NewWriter(w)
+	for _, h := range form.preamble() {
+		if err := archive.WriteHeader(h); err != nil {
+			return err
+		}
+	}
 	buffer := make([]byte, 256<<10)
 	for e, err := range entries {
 		if err != nil {
 			return err
 		}
-		for h := range headers(e) {
+		for h := range form.headers(e) {
 			if err := archive.WriteHeader(h); err != nil {
 				return fmt.Errorf("writing %s: %w", e.Path, err)
 			}

@@ -21,16 +21,17 @@ import (
 type treeRecord struct {
 	ID   string `json:"id"`
 	Boot string `json:"boot"`
+	Form Form   `json:"form,omitempty"`
 }
 
 // publishTree gives a tree its final name.
-func (s *Store) publishTree(tree, listing string, id v1.Hash) error {
+func (s *Store) publishTree(tree, listing string, id v1.Hash, form Form) error {
 	if listing != "" {
 		if err := os.Rename(listing, filepath.Join(tree, "listing")); err != nil {
 			return err
 		}
 	}
-	text, err := json.Marshal(treeRecord{ID: id.Hex, Boot: s.boot})
+	text, err := json.Marshal(treeRecord{ID: id.Hex, Boot: s.boot, Form: form})
 	if err != nil {
 		return err
 	}
@@ -41,19 +42,20 @@ func (s *Store) publishTree(tree, listing string, id v1.Hash) error {
 }
 
 // openTree opens the files of a tree that is in the store. A miss is fs.ErrNotExist.
-func (s *Store) openTree(id v1.Hash) (*os.File, error) {
+func (s *Store) openTree(id v1.Hash) (*os.File, Form, error) {
 	path := s.treePath(id)
 	text, err := os.ReadFile(filepath.Join(path, "rec"))
 	if err != nil {
-		return nil, err
+		return nil, Unix, err
 	}
 	var r treeRecord
 	if err := json.Unmarshal(text, &r); err != nil || r.ID != id.Hex || !s.settled(r.Boot, path) {
-		return nil, s.dropTree(id)
+		return nil, Unix, s.dropTree(id)
 	}
 	now := time.Now()
 	_ = os.Chtimes(path, now, now) // when it was last used
-	return openDir(filepath.Join(path, "fs"))
+	dir, err := openDir(filepath.Join(path, "fs"))
+	return dir, r.Form, err
 }
 
 // dropTree removes a damaged tree and returns fs.ErrNotExist.

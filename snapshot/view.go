@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // View is the tree that layers make when they lie upon each other, read without mounting anything. It is
@@ -15,9 +16,13 @@ import (
 type View struct {
 	// layers are those of the tree, topmost first. In them whiteouts are entries.
 	layers []FS
+	mu     sync.Mutex
 	// merged remembers directories, because a tree is mostly asked about a few.
 	merged map[string]*mergedDir
 }
+
+// mergedLimit bounds how many directories are remembered.
+const mergedLimit = 10000
 
 // mergedDir is one directory of a view.
 type mergedDir struct {
@@ -26,7 +31,7 @@ type mergedDir struct {
 	in []int
 }
 
-// NewView returns the view of layers, lowest first. It may be used by one goroutine at a time.
+// NewView returns the view of layers, lowest first.
 func NewView(layers ...FS) *View {
 	layers = slices.Clone(layers)
 	slices.Reverse(layers)
@@ -76,7 +81,10 @@ func (e *Entry) hides() bool {
 
 // dir returns the merged directory at name.
 func (v *View) dir(name string) (*mergedDir, error) {
-	if d, ok := v.merged[name]; ok {
+	v.mu.Lock()
+	d, ok := v.merged[name]
+	v.mu.Unlock()
+	if ok {
 		return d, nil
 	}
 	in := make([]int, len(v.layers))
@@ -93,6 +101,11 @@ func (v *View) dir(name string) (*mergedDir, error) {
 	d, err := v.merge(name, in)
 	if err != nil {
 		return nil, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.merged) == mergedLimit {
+		clear(v.merged)
 	}
 	v.merged[name] = d
 	return d, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -176,11 +177,14 @@ func (b *build) lower(ctx context.Context) error {
 	return nil
 }
 
+// hostname is what commands find, as with BuildKit: the same everywhere, so that it tells nothing.
+const hostname = "buildkitsandbox"
+
 func (b *build) request(p v1.Platform) frontend.Request {
 	return frontend.Request{
 		Dockerfile: b.source.dockerfile, Filename: b.source.filename, Target: b.target,
 		BuildArgs: b.buildArgs, Labels: b.labels, Platform: p, BuildPlatform: platforms.Host(),
-		PlatformImplicit: b.implicit, Context: b.source.context, IgnorePatterns: b.source.ignore,
+		PlatformImplicit: b.implicit, Hostname: hostname, Contexts: slices.Sorted(maps.Keys(b.contexts)), Context: b.source.context, IgnorePatterns: b.source.ignore,
 		NoCache: b.noCache, NoCacheStages: b.noCacheFilter, Network: b.network, Hosts: b.hosts, Limits: b.limits,
 		AllowInsecure: b.allowInsecure, AllowHostNetwork: b.allowHostNetwork, Warn: b.warn,
 	}
@@ -192,7 +196,7 @@ func (b *build) warn(w frontend.Warning) {
 		return
 	}
 	b.warned[key] = true
-	b.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionWarning, Text: w.Rule+": "+w.Detail, Step: solver.Step{Location: w.Location}})
+	b.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionWarning, Text: w.Rule + ": " + w.Detail, Step: solver.Step{Location: w.Location}})
 }
 
 // solve solves the graphs and writes the result.

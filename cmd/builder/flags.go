@@ -7,7 +7,7 @@ import "github.com/spf13/pflag"
 // buildFlags are the flags of build as they stand on the command line. They are spelled as those of
 // docker buildx build.
 type buildFlags struct {
-	file, target, iidFile, metadataFile           string
+	file, target, iidFile, metadataFile            string
 	network, cgroupParent, shmSize, progress, call string
 	tags, platforms, buildArgs, labels, contexts   []string
 	outputs, secrets, ssh, addHosts, ulimits       []string

@@ -414,4 +414,3 @@ func csvFields(s string, keys ...string) (map[string]string, error) {
 	}
 	return m, nil
 }
-

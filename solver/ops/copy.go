@@ -43,7 +43,7 @@ func (w *Worker) copy(ctx context.Context, v *solver.Vertex, op solver.Copy, inp
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, clamped(entries, v.Epoch)), nil
+	return w.Store.NewLayer(ctx, clamped(entries, v.Epoch), form(inputs[0])), nil
 }
 
 // clamped makes no entry younger than epoch, if that is not nil.
@@ -182,7 +182,7 @@ func (c *copier) graft(fsys snapshot.FS, f filter, s solver.CopySource, m match)
 	if err != nil {
 		return graft{}, err
 	}
-	p := placer{copier: c, dest: dest, contents: s.Contents, existing: map[string]bool{}}
+	p := placer{copier: c, dest: dest, above: made, contents: s.Contents, existing: map[string]bool{}}
 	if err := p.begin(); err != nil {
 		return graft{}, err
 	}
@@ -241,7 +241,7 @@ func (c *copier) parents(dir string) ([]*snapshot.Entry, error) {
 	case err != nil:
 		return nil, err
 	case e == nil:
-		e = c.newDir(dir)
+		e = c.newDir(dir, above)
 	case e.Kind != snapshot.Directory:
 		return nil, nonDirectory(dir)
 	}
@@ -253,11 +253,16 @@ func nonDirectory(name string) error { return fmt.Errorf("cannot copy to non-dir
 // parentOf returns the directory that holds name; that of the root is the root.
 func parentOf(name string) string { return path.Dir("/" + name)[1:] }
 
-// newDir returns the entry of a directory that has to be made.
-func (c *copier) newDir(name string) *snapshot.Entry {
+// newDir returns the entry of a directory that has to be made, in the last one of above. In one with the
+// setgid bit it takes that over, and the group.
+func (c *copier) newDir(name string, above []*snapshot.Entry) *snapshot.Entry {
 	e := &snapshot.Entry{Path: name, Kind: snapshot.Directory, Mode: 0o755, ModTime: c.now}
 	if c.mode.octal {
 		e.Mode = c.mode.bits & 0o777
+	}
+	if len(above) > 0 && above[len(above)-1].Mode&0o2000 != 0 {
+		e.Mode |= 0o2000
+		e.GID = above[len(above)-1].GID
 	}
 	if c.owner != nil {
 		e.UID, e.GID = c.owner.uid, c.owner.gid
@@ -268,7 +273,9 @@ func (c *copier) newDir(name string) *snapshot.Entry {
 // placer moves the entries of one source to where they are copied, and checks that they can be there.
 type placer struct {
 	*copier
-	dest     string
+	dest string
+	// above are the directories that hold dest.
+	above    []*snapshot.Entry
 	contents bool
 	// existing are the directories that the base has; only in those something can be in the way.
 	existing map[string]bool
@@ -347,7 +354,7 @@ func (p *placer) placeTop(moved, old *snapshot.Entry) *snapshot.Entry {
 	}
 	top := old
 	if top == nil && p.contents {
-		top = p.newDir(moved.Path)
+		top = p.newDir(moved.Path, p.above)
 	}
 	if top == nil {
 		return p.chmod(moved)

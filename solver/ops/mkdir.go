@@ -28,7 +28,7 @@ func (w *Worker) mkdir(ctx context.Context, v *solver.Vertex, op solver.Mkdir, b
 		if err == nil && e.Kind != snapshot.Directory {
 			err = fmt.Errorf("/%s is not a directory", dir)
 		}
-		return w.Store.NewLayer(ctx, snapshot.Listed(nil)), err
+		return w.Store.NewLayer(ctx, snapshot.Listed(nil), form(below)), err
 	}
 	c := &copier{worker: w, base: base, now: time.Now(), mode: mode{octal: true, bits: op.Mode}}
 	if c.owner, err = copyOwner(base, op.Owner, func(solver.Event) {}); err != nil {
@@ -38,5 +38,5 @@ func (w *Worker) mkdir(ctx context.Context, v *solver.Vertex, op solver.Mkdir, b
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, clamped(snapshot.Listed(made), v.Epoch)), nil
+	return w.Store.NewLayer(ctx, clamped(snapshot.Listed(made), v.Epoch), form(below)), nil
 }

@@ -53,7 +53,7 @@ func (w *Worker) Source(ctx context.Context, v *solver.Vertex) (solver.Tree, err
 	case solver.Scratch:
 		return solver.Tree{}, nil
 	case solver.Image:
-		return w.image(ctx, op)
+		return w.image(ctx, v, op)
 	case solver.Local:
 		return solver.Tree{Local: &solver.Files{Dir: op.Dir, Exclude: op.Exclude}}, nil
 	case solver.Inline:
@@ -69,12 +69,16 @@ func (w *Worker) Source(ctx context.Context, v *solver.Vertex) (solver.Tree, err
 	return solver.Tree{}, fmt.Errorf("%T is not a source", v.Op)
 }
 
-func (w *Worker) image(ctx context.Context, op solver.Image) (solver.Tree, error) {
+func (w *Worker) image(ctx context.Context, v *solver.Vertex, op solver.Image) (solver.Tree, error) {
 	blobs, err := w.Images.Layers(ctx, op)
 	if err != nil {
 		return solver.Tree{}, err
 	}
-	layers, err := w.Store.Image(ctx, blobs)
+	form := snapshot.Unix
+	if v.Platform.OS == "windows" {
+		form = snapshot.Windows
+	}
+	layers, err := w.Store.Image(ctx, blobs, form)
 	if err != nil {
 		return solver.Tree{}, err
 	}
@@ -123,6 +127,16 @@ func (w *Worker) Run(ctx context.Context, v *solver.Vertex, inputs []solver.Tree
 	default:
 		return nil, fmt.Errorf("%T is not a step", v.Op)
 	}
+}
+
+// form is how a layer on top of t is packed: as those of the image that t is built on.
+func form(t solver.Tree) snapshot.Form {
+	for _, l := range t.Layers {
+		if ours, ok := l.(*snapshot.Layer); ok && ours.Form() == snapshot.Windows {
+			return snapshot.Windows
+		}
+	}
+	return snapshot.Unix
 }
 
 // layers returns the layers of a tree as those of the store, which they are.

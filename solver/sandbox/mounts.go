@@ -287,7 +287,7 @@ func (r *root) sys() error {
 	defer target.Close()
 	sys, err := newMount("sysfs", nosuid|nodev|noexec|rdonly)
 	if err != nil {
-		sys, err = newMount("tmpfs", nosuid|nodev|noexec|rdonly, [2]string{"mode", "555"})
+		sys, err = emptySys()
 	}
 	if err != nil {
 		return err
@@ -300,6 +300,24 @@ func (r *root) sys() error {
 		return err
 	}
 	return mountCgroups(sys)
+}
+
+// emptySys makes a /sys with nothing in it but the place for cgroups.
+func emptySys() (*os.File, error) {
+	sys, err := newMount("tmpfs", nosuid|nodev|noexec, [2]string{"mode", "555"})
+	if err != nil {
+		return nil, err
+	}
+	groups, err := inroot.Directory(sys, "fs/cgroup", nil)
+	if err == nil {
+		groups.Close()
+		err = setAttributes(sys, rdonly)
+	}
+	if err != nil {
+		sys.Close()
+		return nil, err
+	}
+	return sys, nil
 }
 
 // mountCgroups mounts the command's own view of the cgroups, if the machine has them in one tree.

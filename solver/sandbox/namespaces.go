@@ -79,15 +79,24 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 		h.private()
 	}
 	c := &command{host: h, spec: s, userns: userns, program: program, stdio: [3]*os.File{stdin, stdout, stderr}}
+	outside, err := os.Open("/proc/self/ns/mnt")
+	if err != nil {
+		return err
+	}
+	defer outside.Close()
 	c.root = &root{dir: s.Root}
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		result <- c.run(ctx)
+		err := c.run(ctx)
+		// With the last one that was in it the mount namespace ends, and what was mounted upon is free.
+		if leaving := unix.Setns(int(outside.Fd()), unix.CLONE_NEWNS); err == nil && leaving != nil {
+			err = fmt.Errorf("leaving the sandbox: %w", leaving)
+		}
+		c.root.removeStubs()
+		result <- err
 	}()
-	err = <-result
-	c.root.removeStubs() // not on that thread: where something is mounted on them they are busy
-	return err
+	return <-result
 }
 
 // run gives the calling thread the surroundings of the command, starts it from there and waits.
