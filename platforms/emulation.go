@@ -33,21 +33,21 @@ type Emulator struct {
 	enabled map[string]error
 }
 
-// Unsupported says that programs for a platform cannot be run on this machine, and what to do about it.
-type Unsupported struct {
+// UnsupportedError says that programs for a platform cannot be run on this machine, and what to do about it.
+type UnsupportedError struct {
 	Platform v1.Platform
 	Why      string
 }
 
-func (e *Unsupported) Error() string {
+func (e *UnsupportedError) Error() string {
 	return fmt.Sprintf("this machine cannot run programs for %s: %s", Format(e.Platform), e.Why)
 }
 
-// Enable makes programs for p run. The error is an *Unsupported if they cannot.
+// Enable makes programs for p run. The error is an *UnsupportedError if they cannot.
 func (e *Emulator) Enable(p v1.Platform) error {
 	p = Normalize(p)
 	if p.OS != "linux" {
-		return &Unsupported{p, "it is no Linux platform"}
+		return &UnsupportedError{p, "it is no Linux platform"}
 	}
 	if native(p.Architecture) {
 		return nil
@@ -73,7 +73,7 @@ func native(arch string) bool {
 func (e *Emulator) enable(p v1.Platform) error {
 	target, ok := targets()[p.Architecture]
 	if !ok {
-		return &Unsupported{p, "no emulator is known for it"}
+		return &UnsupportedError{p, "no emulator is known for it"}
 	}
 	program, err := e.find(target.name)
 	if err == nil {
@@ -84,7 +84,7 @@ func (e *Emulator) enable(p v1.Platform) error {
 	if registered(target) {
 		return nil
 	}
-	return &Unsupported{p, err.Error()}
+	return &UnsupportedError{p, err.Error()}
 }
 
 // find returns the path of the emulator called qemu-NAME-static or qemu-NAME.
@@ -105,7 +105,8 @@ func (e *Emulator) find(name string) (string, error) {
 }
 
 // register registers an emulator. With flag F the kernel opens it now, so that it need not be in an image;
-// with C setuid programs keep their meaning; O goes with C.
+// with C setuid programs keep their meaning; O goes with C; with P, which QEMU knows since version 6,
+// programs see the name they were called by.
 func (e *Emulator) register(arch string, t target, program string) error {
 	if strings.ContainsAny(program, ":\n\\") {
 		return fmt.Errorf("the path of the emulator, %q, has a character that cannot be registered", program)
@@ -113,7 +114,11 @@ func (e *Emulator) register(arch string, t target, program string) error {
 	if err := e.mount(); err != nil {
 		return err
 	}
-	line := fmt.Sprintf(":qemu-%s:M::%s:%s:%s:OCF", arch, escaped(t.magic()), escaped(t.mask()), program)
+	flags := "OCF"
+	if qemuVersion(program) >= 6 {
+		flags = "POCF"
+	}
+	line := fmt.Sprintf(":qemu-%s:M::%s:%s:%s:%s", arch, escaped(t.magic()), escaped(t.mask()), program, flags)
 	err := os.WriteFile(filepath.Join(e.Dir, "register"), []byte(line), 0)
 	if errors.Is(err, unix.EEXIST) {
 		return nil
@@ -122,6 +127,17 @@ func (e *Emulator) register(arch string, t target, program string) error {
 		return fmt.Errorf("registering %s with binfmt_misc: %w", program, err)
 	}
 	return nil
+}
+
+// qemuVersion returns the major version of an emulator, 0 if it does not tell.
+func qemuVersion(program string) (major int) {
+	out, err := exec.Command(program, "--version").Output() //nolint:noctx // it ends at once
+	if err != nil {
+		return 0
+	}
+	_, version, _ := strings.Cut(string(out), " version ")
+	_, _ = fmt.Sscanf(version, "%d.", &major)
+	return major
 }
 
 // Close undoes what Enable did.

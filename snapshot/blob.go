@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -43,10 +44,16 @@ func (s *Store) packed(content v1.Hash) *packed {
 	if err := json.Unmarshal(text, &p); err != nil || p.Content != content {
 		return nil
 	}
-	info, err := os.Stat(s.BlobPath(p.Digest))
+	blob := s.BlobPath(p.Digest)
+	if err := s.lease(blob); err != nil {
+		return nil
+	}
+	info, err := os.Stat(blob)
 	if err != nil || info.Size() != p.Size {
 		return nil
 	}
+	now := time.Now()
+	_ = os.Chtimes(blob, now, now) // when it was last used
 	return &p
 }
 
@@ -76,6 +83,9 @@ func (s *Store) pack(entries Entries, form Form, list *listingWriter) (*packed, 
 
 func (s *Store) keepPacked(tmp string, p *packed) error {
 	blob := s.BlobPath(p.Digest)
+	if err := s.lease(blob); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(blob), 0o700); err != nil {
 		return err
 	}
@@ -198,7 +208,11 @@ func (s *Store) Get(digest v1.Hash) ([]byte, error) {
 	if digest.Algorithm != "sha256" || len(digest.Hex) != 2*sha256.Size {
 		return nil, fs.ErrNotExist
 	}
-	b, err := os.ReadFile(s.BlobPath(digest))
+	blob := s.BlobPath(digest)
+	if err := s.lease(blob); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(blob)
 	if err != nil {
 		return nil, err
 	}

@@ -94,7 +94,10 @@ func (i *imageLayer) open(ctx context.Context) (*os.File, error) {
 	if dir, _, err = i.store.openTree(i.chain); !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
-	dir, err = i.unpack(ctx)
+	err = i.store.withSpace(func() error {
+		dir, err = i.unpack(ctx)
+		return err
+	})
 	if err != nil {
 		digest, _ := i.blob.Digest()
 		return nil, fmt.Errorf("unpacking layer %d, %s: %w", len(i.below)+1, digest, err)
@@ -120,7 +123,7 @@ func (i *imageLayer) unpack(ctx context.Context) (*os.File, error) {
 	if err := settle(dir, below, loose, i.store.owners); err != nil {
 		return nil, err
 	}
-	return dir, i.store.publishTree(tree, "", i.chain, i.form)
+	return dir, i.store.publishTree(tree, "", treeRecord{ID: i.chain.Hex, Form: i.form, Size: loose.size})
 }
 
 func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {

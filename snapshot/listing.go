@@ -174,6 +174,8 @@ type listingWriter struct {
 	w       *bufio.Writer
 	content *ContentHash
 	line    []byte
+	// size adds up the sizes of the files.
+	size int64
 }
 
 func newListingWriter(w io.Writer, form Form) *listingWriter {
@@ -183,6 +185,7 @@ func newListingWriter(w io.Writer, form Form) *listingWriter {
 // add adds an entry whose Sum is set.
 func (l *listingWriter) add(e *Entry) error {
 	l.content.Add(e)
+	l.size += e.Size
 	l.line = appendListing(l.line[:0], e)
 	if _, err := l.w.Write(l.line); err != nil {
 		return fmt.Errorf("writing a listing: %w", err)

@@ -36,7 +36,9 @@ type made struct {
 	mu sync.Mutex
 	// listing is the file that holds the listing, once the entries have been read.
 	listing string
-	kept    bool
+	// size adds up the sizes of the files.
+	size int64
+	kept bool
 }
 
 // unpackedTree is a layer in a directory.
@@ -110,9 +112,11 @@ func (m *made) contentID() (v1.Hash, error) {
 
 func (m *made) packOnce() (*packed, error) {
 	var p *packed
-	err := m.withListing(func(list *listingWriter) (err error) {
-		p, err = m.store.pack(m.entries, m.form, list)
-		return err
+	err := m.store.withSpace(func() error {
+		return m.withListing(func(list *listingWriter) (err error) {
+			p, err = m.store.pack(m.entries, m.form, list)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("packing a layer: %w", err)
@@ -142,6 +146,17 @@ func (m *made) hash() (id v1.Hash, err error) {
 
 // unpack writes the layer into a directory.
 func (m *made) unpack() (u unpackedTree, err error) {
+	err = m.store.withSpace(func() error {
+		u, err = m.unpackOnce()
+		return err
+	})
+	return u, err
+}
+
+func (m *made) unpackOnce() (u unpackedTree, err error) {
+	if err := os.RemoveAll(m.tree); err != nil { // what an attempt has left
+		return u, err
+	}
 	if u.dir, err = makeTree(m.tree); err != nil {
 		return u, err
 	}
@@ -191,7 +206,7 @@ func (m *made) withListing(read func(*listingWriter) error) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.listing = name
+	m.listing, m.size = name, list.size
 	return nil
 }
 
@@ -224,7 +239,7 @@ func (m *made) keepOnce() error {
 		return nil
 	case m.unpacking.Load():
 		m.kept = true
-		return m.store.publishTree(m.tree, m.listing, id, m.form)
+		return m.store.publishTree(m.tree, m.listing, treeRecord{ID: id.Hex, Form: m.form, Size: m.size})
 	case m.packing.Load():
 		return nil
 	}

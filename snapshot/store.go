@@ -36,6 +36,9 @@ type Store struct {
 	driver func() (driver, error)
 	tmp    string
 	lock   *os.File
+	// leases is the file that says what this process uses, leased what stands in it.
+	leases *os.File
+	leased sync.Map
 	boot   string
 	serial atomic.Int64
 
@@ -71,6 +74,7 @@ func (s *Store) Close() error {
 		errs = append(errs, f())
 	}
 	errs = append(errs, os.RemoveAll(s.tmp))
+	s.leases.Close()
 	s.lock.Close()
 	return errors.Join(errs...)
 }
@@ -154,6 +158,10 @@ func bootID() string {
 // makeTemporary makes the directory for what this process makes, and locks it.
 func (s *Store) makeTemporary() (err error) {
 	if s.tmp, err = os.MkdirTemp(filepath.Join(s.path, "tmp"), "build-"); err != nil {
+		return err
+	}
+	s.leases, err = os.OpenFile(filepath.Join(s.tmp, "lease"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
 		return err
 	}
 	s.lock, err = lockFile(filepath.Join(s.tmp, "lock"), unix.LOCK_EX|unix.LOCK_NB)

@@ -90,7 +90,7 @@ func (s *Store) unpackBlob(ctx context.Context, l *Layer, content v1.Hash, form 
 	if u.content != content {
 		return nil, fmt.Errorf("unpacking a layer: it holds %s instead of %s", u.content, content)
 	}
-	return u.dir, s.publishTree(m.tree, m.listing, content, form)
+	return u.dir, s.publishTree(m.tree, m.listing, treeRecord{ID: content.Hex, Form: form, Size: m.size})
 }
 
 // gunzip decompresses r and closes it with what it returns.

@@ -21,29 +21,39 @@ import (
 type treeRecord struct {
 	ID   string `json:"id"`
 	Boot string `json:"boot"`
-	Form Form   `json:"form,omitempty"`
+	// Size adds up the sizes of the files, in bytes.
+	Size int64 `json:"size"`
+	Form Form  `json:"form,omitempty"`
 }
 
 // publishTree gives a tree its final name.
-func (s *Store) publishTree(tree, listing string, id v1.Hash, form Form) error {
+func (s *Store) publishTree(tree, listing string, r treeRecord) error {
 	if listing != "" {
 		if err := os.Rename(listing, filepath.Join(tree, "listing")); err != nil {
 			return err
 		}
 	}
-	text, err := json.Marshal(treeRecord{ID: id.Hex, Boot: s.boot, Form: form})
+	r.Boot = s.boot
+	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(tree, "rec"), text, 0o600); err != nil {
 		return err
 	}
-	return s.publish(tree, s.treePath(id))
+	path := filepath.Join(s.path, "trees", r.ID)
+	if err := s.lease(path); err != nil {
+		return err
+	}
+	return s.publish(tree, path)
 }
 
 // openTree opens the files of a tree that is in the store. A miss is fs.ErrNotExist.
 func (s *Store) openTree(id v1.Hash) (*os.File, Form, error) {
 	path := s.treePath(id)
+	if err := s.lease(path); err != nil {
+		return nil, Unix, err
+	}
 	text, err := os.ReadFile(filepath.Join(path, "rec"))
 	if err != nil {
 		return nil, Unix, err

@@ -47,6 +47,8 @@ type loose struct {
 	links []*Entry
 	// whiteouts may hide nothing.
 	whiteouts []string
+	// size adds up the sizes of the files.
+	size int64
 	// skipped counts devices, which cannot be made without privileges.
 	skipped int
 }
@@ -279,6 +281,7 @@ func (w *dirWriter) putLink(e *Entry) error {
 }
 
 func (w *dirWriter) putFile(e *Entry, hash bool) (*Entry, error) {
+	w.loose.size += e.Size
 	base := path.Base(e.Path)
 	fd, err := unix.Openat(int(w.parent.Fd()), base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, e.Mode&0o777)
 	if err != nil {

@@ -64,7 +64,7 @@ func exitCode(err error) int {
 	var usage *usageError
 	var dockerfile *frontend.Error
 	var name *frontend.NameError
-	var unsupported *platforms.Unsupported
+	var unsupported *platforms.UnsupportedError
 	var machine *machineError
 	switch {
 	case errors.As(err, &signal):

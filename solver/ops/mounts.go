@@ -41,6 +41,9 @@ func (r *run) mounts(ctx context.Context, v *solver.Vertex) ([]sandbox.Mount, er
 		{Target: "/etc/resolv.conf", Source: resolv, ReadOnly: true},
 	}
 	for i, m := range r.op.Mounts {
+		if reserved(m.Target) {
+			return nil, fmt.Errorf("mounting %s: nothing can be mounted there", m.Target)
+		}
 		made, err := r.mount(ctx, v, m, filepath.Join(dir, fmt.Sprint(i)))
 		if err != nil {
 			return nil, fmt.Errorf("mounting %s: %w", cmpOr(m.Target, m.ID), err)
@@ -48,6 +51,15 @@ func (r *run) mounts(ctx context.Context, v *solver.Vertex) ([]sandbox.Mount, er
 		mounts = append(mounts, made...)
 	}
 	return mounts, nil
+}
+
+// reserved reports whether a path belongs to the sandbox.
+func reserved(target string) bool {
+	switch target {
+	case "/", "/dev", "/proc", "/sys":
+		return true
+	}
+	return strings.HasPrefix(target, "/proc/") || strings.HasPrefix(target, "/sys/")
 }
 
 func cmpOr(a, b string) string {
@@ -193,7 +205,7 @@ func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.
 	sharing := map[solver.Sharing]snapshot.Sharing{
 		solver.SharingPrivate: snapshot.Private, solver.SharingLocked: snapshot.Locked,
 	}[m.Sharing]
-	name := m.ID + "\n" + v.Platform.String()
+	name := cacheName(m, v)
 	if m.Input > 0 {
 		id, err := r.worker.Digest(ctx, v, m.Input, r.inputs[m.Input])
 		if err != nil {
@@ -215,6 +227,11 @@ func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.
 		return nil, missing(err, m.Source)
 	}
 	return r.keep(f), nil
+}
+
+// cacheName identifies a cache directory: one that begins otherwise is another.
+func cacheName(m solver.Mount, v *solver.Vertex) string {
+	return fmt.Sprintf("%s\n%s\n%d:%d:%o", m.ID, v.Platform, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
 }
 
 // fillCache gives a new cache directory the content and metadata it begins with.

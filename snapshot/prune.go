@@ -1,0 +1,175 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Prune says what a store may forget.
+type Prune struct {
+	// Keep is the size in bytes that may stay; the least recently used goes first.
+	Keep int64
+	// Unused: only what was not used for so long.
+	Unused time.Duration
+	// Kinds, if not empty: only these.
+	Kinds []ObjectKind
+}
+
+// young is the age below which nothing is removed: it may be about to be used by who made it.
+const young = time.Hour
+
+// Prune removes what p says and no living process uses, and returns what it removed. Of several processes
+// that prune at once one does.
+func (s *Store) Prune(p Prune) ([]Object, error) {
+	lock, err := lockFile(filepath.Join(s.path, "prune.lock"), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	all, err := s.Objects()
+	if err != nil {
+		return nil, err
+	}
+	var removed []Object
+	for _, o := range p.choose(all, time.Now()) {
+		ok, err := s.remove(o)
+		if err != nil {
+			return removed, fmt.Errorf("removing %s: %w", o.Name, err)
+		}
+		if ok {
+			removed = append(removed, o)
+		}
+	}
+	return removed, nil
+}
+
+// choose returns what is to go, least recently used first.
+func (p Prune) choose(all []Object, now time.Time) []Object {
+	slices.SortFunc(all, func(a, b Object) int { return cmp.Compare(a.LastUsed.UnixNano(), b.LastUsed.UnixNano()) })
+	var total int64
+	for _, o := range all {
+		total += o.Size
+	}
+	var chosen []Object
+	for _, o := range all {
+		if total <= p.Keep {
+			break
+		}
+		age := now.Sub(o.LastUsed) // of what is from the future: negative, and so young
+		if o.InUse || age < p.Unused || len(p.Kinds) > 0 && !slices.Contains(p.Kinds, o.Kind) {
+			continue
+		}
+		chosen = append(chosen, o)
+		total -= o.Size
+	}
+	return chosen
+}
+
+// remove moves an object aside and, unless somebody uses it, removes it for good.
+func (s *Store) remove(o Object) (bool, error) {
+	from := filepath.Join(s.path, o.Name)
+	if o.Kind == ObjectCacheMount {
+		return s.removeCache(from)
+	}
+	aside := s.temporary("trash")
+	if err := os.Rename(from, aside); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return false, err
+	}
+	used, err := s.living()
+	if err == nil && used[o.Name] {
+		return false, os.Rename(aside, from)
+	}
+	if err != nil {
+		return false, errors.Join(err, os.Rename(aside, from))
+	}
+	if o.Kind == ObjectRecord {
+		_ = os.Remove(filepath.Dir(from)) // if it was the last of its operation
+	}
+	return true, os.RemoveAll(aside)
+}
+
+// removeCache removes a cache directory unless a command holds it.
+func (s *Store) removeCache(dir string) (bool, error) {
+	lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	aside := s.temporary("trash")
+	if err := os.Rename(filepath.Join(dir, "data"), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if err := os.RemoveAll(aside); err != nil {
+		return false, err
+	}
+	// The lock itself stays: another process may be waiting for it.
+	return true, os.RemoveAll(filepath.Join(dir, "rec"))
+}
+
+// Bound keeps the store below a size in bytes, looking at most once in an hour.
+func (s *Store) Bound(size int64) error {
+	stamp := filepath.Join(s.path, "bounded")
+	if info, err := os.Stat(stamp); err == nil && time.Since(info.ModTime()).Abs() < time.Hour {
+		return nil
+	}
+	if err := writeFile(stamp, nil); err != nil {
+		return err
+	}
+	_, err := s.Prune(Prune{Keep: size, Unused: young})
+	return err
+}
+
+// DiskSize returns the size in bytes of the file system that the store is on.
+func (s *Store) DiskSize() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.path, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Blocks) * st.Bsize, nil
+}
+
+// withSpace does f; if the disk is full it forgets what nobody uses and tries once more.
+func (s *Store) withSpace(f func() error) error {
+	err := f()
+	if !full(err) {
+		return err
+	}
+	removed, pruning := s.Prune(Prune{Unused: young})
+	if pruning == nil && len(removed) > 0 {
+		if err = f(); !full(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %s", err, s.space())
+}
+
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// space says how much room there is.
+func (s *Store) space() string {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.path, &st); err != nil {
+		return "the store is " + s.path
+	}
+	return fmt.Sprintf("the file system of the store %s has %d MiB and %d inodes free; make room, run 'builder prune', or name another directory with --root",
+		s.path, int64(st.Bavail)*st.Bsize>>20, st.Ffree)
+}
