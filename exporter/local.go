@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 )
 
 // Local writes the files of a result to a directory: type=local.
@@ -70,5 +69,5 @@ func (l lost) notes() []string {
 			notes = append(notes, fmt.Sprintf("%d of the files %s", c.n, c.text))
 		}
 	}
-	return slices.Clip(notes)
+	return notes
 }

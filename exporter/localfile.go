@@ -38,15 +38,21 @@ func (w *localWriter) contents(n *node, d localDir, path string) error {
 	if !w.remove {
 		return nil
 	}
+	return w.removeOthers(n, d, path)
+}
+
+// removeOthers removes from d what is not in a directory of the tree.
+func (w *localWriter) removeOthers(n *node, d localDir, path string) error {
 	have, err := d.names()
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	for _, name := range have {
-		if n.children[name] == nil {
-			if err := d.remove(name); err != nil {
-				return err
-			}
+		if n.children[name] != nil {
+			continue
+		}
+		if err := d.remove(name); err != nil {
+			return fmt.Errorf("%s: %w", path+name, err)
 		}
 	}
 	return nil

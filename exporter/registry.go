@@ -2,7 +2,9 @@ package exporter
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,7 +25,11 @@ type Registry struct {
 	destinations []destination
 	// canonical adds NAME@DIGEST to the names.
 	canonical bool
-	early     errgroup.Group
+
+	// early are the uploads that Layer has begun; stops end them.
+	early errgroup.Group
+	mu    sync.Mutex
+	stops []context.CancelFunc
 }
 
 // destination is a repository and the tags that are wanted there.
@@ -67,7 +73,7 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 		r.destinations[i].tags = append(r.destinations[i].tags, tags...)
 	}
 	if len(r.destinations) == 0 {
-		return nil, fmt.Errorf("pushing needs a name to push to")
+		return nil, errors.New("pushing needs a name to push to")
 	}
 	return r, nil
 }
@@ -91,6 +97,10 @@ func target(n string, byDigest bool) (name.Repository, []string, error) {
 // Layer begins to push a layer that will be part of the result, and returns at once. What goes wrong is told
 // by Write.
 func (r *Registry) Layer(ctx context.Context, l v1.Layer) {
+	ctx, stop := context.WithCancel(ctx)
+	r.mu.Lock()
+	r.stops = append(r.stops, stop)
+	r.mu.Unlock()
 	for _, d := range r.destinations {
 		r.early.Go(func() error {
 			media, err := l.MediaType()
@@ -102,13 +112,21 @@ func (r *Registry) Layer(ctx context.Context, l v1.Layer) {
 	}
 }
 
-// Wait returns when nothing that Layer has begun is going on any more. It must be called if Write is not; to
-// make it short the context given to Layer is cancelled first.
-func (r *Registry) Wait() { _ = r.early.Wait() }
+// Stop ends what Layer has begun, and returns when it has ended. It must be called if Write is not.
+func (r *Registry) Stop() {
+	r.mu.Lock()
+	stops := r.stops
+	r.stops = nil
+	r.mu.Unlock()
+	for _, stop := range stops {
+		stop()
+	}
+	_ = r.early.Wait() // Write tells what matters
+}
 
 // Write implements Output. Everything goes to all repositories before any tag changes.
 func (r *Registry) Write(ctx context.Context, result Result) (Written, error) {
-	defer r.Wait()
+	defer r.Stop()
 	top, err := result.top()
 	if err != nil {
 		return Written{}, err

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,6 +24,16 @@ type access struct {
 	resource resource
 	// scopes are as in the token specification of the distribution project: "repository:NAME:pull,push".
 	scopes []string
+}
+
+// with returns the scopes and the one that a challenge asks for, unless they are about the same thing: some
+// registries know a repository under another name.
+func (a access) with(scope string) []string {
+	thing := scope[:strings.LastIndexByte(scope, ':')+1]
+	if thing == "" || slices.ContainsFunc(a.scopes, func(s string) bool { return strings.HasPrefix(s, thing) }) {
+		return a.scopes
+	}
+	return append(slices.Clone(a.scopes), scope)
 }
 
 // guard remembers how one host wants to be answered, and the answers.
@@ -61,10 +72,13 @@ func (g *guard) last() *challenge {
 	return g.challenge
 }
 
+// learn remembers a challenge, but not what it says about the one request that it answered.
 func (g *guard) learn(c *challenge) {
+	params := maps.Clone(c.params)
+	delete(params, "scope")
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.challenge = c
+	g.challenge = &challenge{scheme: c.scheme, params: params}
 }
 
 func (a *answer) get(now time.Time) string {
@@ -147,11 +161,7 @@ func (c *Client) respond(ctx context.Context, h *host, a access, asked *challeng
 		header, err := basic(credentials)
 		return header, time.Time{}, err
 	}
-	scopes := slices.Clone(a.scopes)
-	if s := asked.params["scope"]; s != "" && !slices.Contains(scopes, s) {
-		scopes = append(scopes, s)
-	}
-	t, err := c.token(ctx, h, asked, scopes, credentials)
+	t, err := c.token(ctx, h, asked, a.with(asked.params["scope"]), credentials)
 	if err != nil {
 		return "", time.Time{}, err
 	}

@@ -62,12 +62,7 @@ func New(c Config) (*Client, error) {
 		slots:  map[string]*slots{},
 		places: map[place]name.Repository{},
 	}
-	hosts := c.Hosts
-	client.config.Hosts = map[string]Host{}
-	for n, h := range hosts {
-		client.config.Hosts[hostName(n)] = h
-	}
-	for n, h := range hosts {
+	for n, h := range c.Hosts {
 		if err := checkHost(n, h.Scheme); err != nil {
 			return nil, fmt.Errorf("configuring the registry %s: %w", n, err)
 		}

@@ -95,6 +95,11 @@ func (c Config) withDefaults() Config {
 	if c.Progress == nil {
 		c.Progress = func(string, int64, int64) {}
 	}
+	hosts := map[string]Host{}
+	for name, h := range c.Hosts {
+		hosts[hostName(name)] = h
+	}
+	c.Hosts = hosts
 	orElse(&c.Connections, 4)
 	orElse(&c.Timeouts.Connect, 10*time.Second)
 	orElse(&c.Timeouts.TLS, 10*time.Second)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"iter"
 	"net/http"
 	"slices"
 
@@ -42,20 +43,28 @@ func (c *Client) origin(to name.Repository, l v1.Layer, digest v1.Hash) (name.Re
 	elsewhere := func(r name.Repository) bool {
 		return r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
 	}
-	for l != nil {
-		if at, ok := l.(interface{ Repository() name.Repository }); ok && elsewhere(at.Repository()) {
+	for inner := range unwrapped(l) {
+		if at, ok := inner.(interface{ Repository() name.Repository }); ok && elsewhere(at.Repository()) {
 			return at.Repository(), true
 		}
-		wrapper, ok := l.(interface{ Unwrap() v1.Layer })
-		if !ok {
-			break
-		}
-		l = wrapper.Unwrap()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r, ok := c.places[place{to.RegistryStr(), digest}]
 	return r, ok && elsewhere(r)
+}
+
+// unwrapped yields l and the layers it wraps. They all have the same blob.
+func unwrapped(l v1.Layer) iter.Seq[v1.Layer] {
+	return func(yield func(v1.Layer) bool) {
+		for yield(l) {
+			wrapper, ok := l.(interface{ Unwrap() v1.Layer })
+			if !ok {
+				return
+			}
+			l = wrapper.Unwrap()
+		}
+	}
 }
 
 // found remembers that repo has a blob.

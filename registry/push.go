@@ -38,8 +38,8 @@ func (c *Client) Pusher(repo name.Repository) (*Pusher, error) {
 }
 
 // Layer makes sure that the blob of l is in the repository, and returns when it is. Calls for the same blob
-// share one upload. A layer may say where it is with a method Repository() name.Repository, and what it wraps
-// with Unwrap() v1.Layer: a blob of the same registry is mounted rather than sent.
+// share one upload. A layer may say where it is with a method Repository() name.Repository, and which layer
+// with the same blob it wraps with Unwrap() v1.Layer: what is in the same registry is mounted rather than sent.
 func (p *Pusher) Layer(ctx context.Context, l v1.Layer) error {
 	digest, err := l.Digest()
 	if err != nil {

@@ -54,9 +54,11 @@ func (s *source) seek(offset int64) error {
 		return nil
 	}
 	s.close()
-	if l, ok := s.layer.(*Layer); ok && offset > 0 {
-		s.r, s.offset = l.open(offset), offset
-		return nil
+	for inner := range unwrapped(s.layer) {
+		if l, ok := inner.(*Layer); ok && offset > 0 {
+			s.r, s.offset = l.open(offset), offset
+			return nil
+		}
 	}
 	r, err := s.layer.Compressed()
 	if err != nil {

@@ -57,7 +57,7 @@ func (b *incoming) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *incoming) Close() error {
 	b.wait.stop()
-	b.end(nil)
+	defer b.end(nil)
 	return b.ReadCloser.Close()
 }
 

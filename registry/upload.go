@@ -159,8 +159,8 @@ func (u *upload) patch(ctx context.Context) error {
 func (u *upload) afterPatch(ctx context.Context, err error) error {
 	s := status(err)
 	switch {
-	case u.offset == 0 && chunksRefused(s):
-		u.whole, u.location = true, nil
+	case chunksRefused(s) && (u.offset == 0 || s != http.StatusRequestedRangeNotSatisfiable):
+		u.whole, u.location, u.offset = true, nil, 0
 		return fmt.Errorf("%s takes no chunks: %s", u.host.name, err.Error())
 	case s == http.StatusRequestedRangeNotSatisfiable:
 		err = fmt.Errorf("%s is at another place: %s", u.host.name, err.Error())
@@ -170,8 +170,9 @@ func (u *upload) afterPatch(ctx context.Context, err error) error {
 	case !transient(err):
 		return err
 	}
-	if resumeErr := u.resume(ctx); resumeErr != nil {
-		u.location, u.offset = nil, 0
+	before := u.offset
+	if resumeErr := u.resume(ctx); resumeErr != nil || (u.offset == before && s != 0 && !transientStatus(s)) {
+		u.location, u.offset = nil, 0 // it cannot be told what the registry has
 	}
 	return err
 }
