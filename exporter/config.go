@@ -3,6 +3,7 @@ package exporter
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -12,8 +13,14 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
+// dated is a layer that knows when it was made.
+type dated interface {
+	// Created returns that time, zero if it is not known.
+	Created() (time.Time, error)
+}
+
 // marshalConfig writes the config of an image with these layers. Equal input gives equal bytes.
-func marshalConfig(c dockerspec.DockerOCIImage, diffIDs []v1.Hash, o Options) ([]byte, error) {
+func marshalConfig(c dockerspec.DockerOCIImage, layers []v1.Layer, o Options) ([]byte, error) {
 	switch {
 	case c.OS == "":
 		return nil, errors.New("the config has no operating system")
@@ -21,15 +28,48 @@ func marshalConfig(c dockerspec.DockerOCIImage, diffIDs []v1.Hash, o Options) ([
 		return nil, errors.New("the config has no architecture")
 	}
 	c.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{}}
-	for _, d := range diffIDs {
+	for n, l := range layers {
+		d, err := l.DiffID()
+		if err != nil {
+			return nil, fmt.Errorf("layer %d: %w", n+1, err)
+		}
 		c.RootFS.DiffIDs = append(c.RootFS.DiffIDs, digest.Digest(d.String()))
 	}
-	c.History = clamp(fitHistory(c.History, len(diffIDs), o.BaseHistory), o.BaseHistory, o.Epoch)
-	if c.Created == nil && len(c.History) > 0 {
-		c.Created = c.History[len(c.History)-1].Created
+	c.History = fitHistory(c.History, len(layers), o.BaseHistory)
+	if err := dateLayers(c.History, layers); err != nil {
+		return nil, err
 	}
-	c.Created = notAfter(c.Created, o.Epoch)
+	c.History = clamp(fillTimes(c.History), o.BaseHistory, o.Epoch)
+	if c.Created != nil {
+		c.Created = notAfter(c.Created, o.Epoch)
+	} else if len(c.History) > 0 {
+		c.Created = c.History[len(c.History)-1].Created // the base's own time if nothing was added
+	}
 	return json.Marshal(c)
+}
+
+// dateLayers gives the entries of layers that know their time that time, unless they have one. There is an
+// entry for every layer.
+func dateLayers(history []ocispec.History, layers []v1.Layer) error {
+	n := 0
+	for i := range history {
+		if history[i].EmptyLayer {
+			continue
+		}
+		l, ok := layers[n].(dated)
+		n++
+		if !ok || history[i].Created != nil {
+			continue
+		}
+		t, err := l.Created()
+		if err != nil {
+			return fmt.Errorf("layer %d: %w", n, err)
+		}
+		if !t.IsZero() {
+			history[i].Created = &t
+		}
+	}
+	return nil
 }
 
 // fitHistory returns a history that has an entry for each of so many layers. Docker and others refuse an image
@@ -52,7 +92,7 @@ func fitHistory(history []ocispec.History, layers, base int) []ocispec.History {
 	for i := range missing {
 		missing[i].Comment = "this layer came without a history"
 	}
-	return fillTimes(slices.Insert(history, min(base, len(history)), missing...))
+	return slices.Insert(history, min(base, len(history)), missing...)
 }
 
 // fillTimes gives entries without a time the one of the next that has one, or else of the last before.

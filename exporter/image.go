@@ -45,20 +45,16 @@ func Image(config dockerspec.DockerOCIImage, layers []v1.Layer, o Options) (v1.I
 		return nil, errAnnotations
 	}
 	i := &image{manifest: v1.Manifest{SchemaVersion: 2, MediaType: f.manifest, Layers: []v1.Descriptor{}, Annotations: o.Annotations}}
-	diffIDs := make([]v1.Hash, len(layers))
 	for n, l := range layers {
 		described, err := f.describe(l, o.NonDistributable)
 		if err != nil {
-			return nil, fmt.Errorf("describing layer %d: %w", n+1, err)
-		}
-		if diffIDs[n], err = l.DiffID(); err != nil {
 			return nil, fmt.Errorf("describing layer %d: %w", n+1, err)
 		}
 		i.layers = append(i.layers, described)
 		i.manifest.Layers = append(i.manifest.Layers, described.descriptor)
 	}
 	var err error
-	if i.json, err = marshalConfig(config, diffIDs, o); err != nil {
+	if i.json, err = marshalConfig(config, layers, o); err != nil {
 		return nil, fmt.Errorf("writing the config: %w", err)
 	}
 	i.config = static.NewLayer(i.json, f.config)

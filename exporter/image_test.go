@@ -271,7 +271,7 @@ func TestHistory(t *testing.T) {
 		{"times", []ocispec.History{e("a", 0, false), e("b", 2, true), e("c", 0, true)}, 1, 0, []ocispec.History{e("a", 2, false), e("b", 2, true), e("c", 2, true)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := fitHistory(c.in, c.layers, c.base); !reflect.DeepEqual(got, c.want) {
+			if got := fillTimes(fitHistory(c.in, c.layers, c.base)); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %s, want %s", asJSON(got), asJSON(c.want))
 			}
 		})
@@ -457,5 +457,32 @@ func TestNames(t *testing.T) {
 		if _, err := parseNames([]string{in}); err == nil {
 			t.Errorf("%q is a name", in)
 		}
+	}
+}
+
+// datedLayer knows when it was made.
+type datedLayer struct {
+	v1.Layer
+	time time.Time
+}
+
+func (d datedLayer) Created() (time.Time, error) { return d.time, nil }
+
+// A layer that knows when it was made gives its entry of the history, and the image, that time.
+func TestDatedLayers(t *testing.T) {
+	c := testConfig()
+	c.Created = nil
+	for i := range c.History {
+		c.History[i].Created = nil
+	}
+	c.History[0].Created = at(1)
+	layers := randomLayers(t, types.OCILayer, types.OCILayer)
+	f, _ := newImage(t, c, []v1.Layer{layers[0], datedLayer{layers[1], *at(5)}}, Options{BaseHistory: 1}).ConfigFile()
+	var got []int
+	for _, h := range f.History {
+		got = append(got, h.Created.Day())
+	}
+	if want := []int{1, 5, 5}; !reflect.DeepEqual(got, want) || f.Created.Day() != 5 {
+		t.Errorf("got days %v, created on day %d; want %v and 5", got, f.Created.Day(), want)
 	}
 }

@@ -60,15 +60,23 @@ func verifySum(h hash.Hash, want v1.Hash) error {
 	return nil
 }
 
-// imageConfig returns the config of m, which may have been fetched before.
-func (c *Client) imageConfig(ctx context.Context, repo name.Repository, m *v1.Manifest) ([]byte, *v1.ConfigFile, error) {
+// isImage checks that what m consists of is what an image consists of.
+func isImage(m *v1.Manifest) error {
 	if !m.Config.MediaType.IsConfig() {
-		return nil, nil, fmt.Errorf("this is not an image: its config is a %s", oneLine(string(m.Config.MediaType)))
+		return fmt.Errorf("this is not an image: its config is a %s", oneLine(string(m.Config.MediaType)))
 	}
 	for i, d := range m.Layers {
 		if !d.MediaType.IsLayer() {
-			return nil, nil, fmt.Errorf("layer %d is a %s, which is not known here", i+1, oneLine(string(d.MediaType)))
+			return fmt.Errorf("layer %d is a %s, which is not known here", i+1, oneLine(string(d.MediaType)))
 		}
+	}
+	return nil
+}
+
+// imageConfig returns the config of m, which may have been fetched before.
+func (c *Client) imageConfig(ctx context.Context, repo name.Repository, m *v1.Manifest) ([]byte, *v1.ConfigFile, error) {
+	if err := isImage(m); err != nil {
+		return nil, nil, err
 	}
 	raw, err := c.Content(ctx, repo, m.Config, maxConfig)
 	if err != nil {

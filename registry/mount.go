@@ -41,7 +41,7 @@ func (p *Pusher) mount(ctx context.Context, u *upload, l v1.Layer) (bool, error)
 // origin returns another repository of the registry that has the blob of l.
 func (c *Client) origin(to name.Repository, l v1.Layer, digest v1.Hash) (name.Repository, bool) {
 	elsewhere := func(r name.Repository) bool {
-		return r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
+		return r.RepositoryStr() != "" && r.RegistryStr() == to.RegistryStr() && r.RepositoryStr() != to.RepositoryStr()
 	}
 	for inner := range unwrapped(l) {
 		if at, ok := inner.(interface{ Repository() name.Repository }); ok && elsewhere(at.Repository()) {

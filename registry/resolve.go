@@ -41,6 +41,25 @@ func (c *Client) resolve(ctx context.Context, ref name.Reference, choose Choose)
 		return nil, err
 	}
 	named := m.Descriptor
+	m, err = descend(m, choose, func(d v1.Descriptor) (*Manifest, error) { return c.entry(ctx, repo, d) })
+	if err != nil {
+		return nil, err
+	}
+	raw, config, err := c.imageConfig(ctx, repo, m.Image)
+	if err != nil {
+		return nil, err
+	}
+	return &Image{
+		Ref: repo.Digest(m.Descriptor.Digest.String()), Named: named, Manifest: m,
+		RawConfig: raw, Config: config,
+		layer: func(ctx context.Context, d v1.Descriptor, diffID v1.Hash) *Layer {
+			return c.Layer(ctx, repo, d, diffID)
+		},
+	}, nil
+}
+
+// descend goes from an index down to the manifest of an image.
+func descend(m *Manifest, choose Choose, entry func(v1.Descriptor) (*Manifest, error)) (*Manifest, error) {
 	for depth := 1; m.Index != nil; depth++ {
 		if depth > maxDepth {
 			return nil, fmt.Errorf("there are more than %d indexes one in another", maxDepth)
@@ -49,18 +68,11 @@ func (c *Client) resolve(ctx context.Context, ref name.Reference, choose Choose)
 		if err != nil {
 			return nil, err
 		}
-		if m, err = c.entry(ctx, repo, d); err != nil {
+		if m, err = entry(d); err != nil {
 			return nil, err
 		}
 	}
-	raw, config, err := c.imageConfig(ctx, repo, m.Image)
-	if err != nil {
-		return nil, err
-	}
-	return &Image{
-		Ref: repo.Digest(m.Descriptor.Digest.String()), Named: named, Manifest: m,
-		RawConfig: raw, Config: config, client: c,
-	}, nil
+	return m, nil
 }
 
 // Manifest returns the manifest or index that ref names.
@@ -95,13 +107,18 @@ func (c *Client) entry(ctx context.Context, repo name.Repository, d v1.Descripto
 	if err != nil {
 		return nil, err
 	}
+	return m, m.is(d)
+}
+
+// is checks that m is what a descriptor with its digest describes.
+func (m *Manifest) is(d v1.Descriptor) error {
 	if err := m.fits(string(d.MediaType)); err != nil {
-		return nil, err
+		return err
 	}
 	if m.Descriptor.Size != d.Size {
-		return nil, corruptf("the manifest %s is %d bytes long and not %d", d.Digest, m.Descriptor.Size, d.Size)
+		return corruptf("the manifest %s is %d bytes long and not %d", d.Digest, m.Descriptor.Size, d.Size)
 	}
-	return m, nil
+	return nil
 }
 
 // tag is what a tag was resolved to. It is asked for once in the life of a client: all that is built from

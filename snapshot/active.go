@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -49,6 +50,9 @@ func (s *Store) Prepare(layers []*Layer) (*Active, error) {
 	}
 	driver, err := s.driver()
 	if err != nil {
+		return nil, err
+	}
+	if lower, err = distinct(lower); err != nil {
 		return nil, err
 	}
 	if a.root, err = driver.mount(a.tree, a.upper, lower); err != nil {
@@ -109,6 +113,26 @@ func (a *Active) Discard() {
 	a.root.Close()
 	a.upper.Close()
 	_ = os.RemoveAll(a.tree)
+}
+
+// distinct drops all but the topmost of equal directories, which overlayfs refuses. Two steps that did the
+// same give one; what the lower one shows or hides, the upper one shows or hides too.
+func distinct(lower []*os.File) ([]*os.File, error) {
+	seen := make(map[inode]bool, len(lower))
+	kept := make([]*os.File, 0, len(lower))
+	for _, l := range slices.Backward(lower) {
+		var st unix.Stat_t
+		if err := unix.Fstat(int(l.Fd()), &st); err != nil {
+			return nil, fmt.Errorf("preparing a tree: %w", err)
+		}
+		id := inode{dev: st.Dev, ino: st.Ino}
+		if !seen[id] {
+			seen[id] = true
+			kept = append(kept, l)
+		}
+	}
+	slices.Reverse(kept)
+	return kept, nil
 }
 
 // dirs returns the directories of layers, unpacking what is not unpacked, all at once.

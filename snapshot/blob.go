@@ -28,6 +28,8 @@ type packed struct {
 	Digest v1.Hash `json:"digest"`
 	Size   int64   `json:"size"`
 	Form   Form    `json:"form,omitempty"`
+	// Created is when that was. It goes into images, which are to be the same when they come from the cache.
+	Created time.Time `json:"created"`
 }
 
 func (s *Store) packedPath(content v1.Hash) string {
@@ -115,7 +117,10 @@ func writeBlob(w io.Writer, entries Entries, form Form, list *listingWriter) (*p
 	if err != nil {
 		return nil, err
 	}
-	return &packed{Content: list.content.ID(), DiffID: sha256Hash(diff), Digest: sha256Hash(digest), Size: size.n, Form: form}, nil
+	return &packed{
+		Content: list.content.ID(), DiffID: sha256Hash(diff), Digest: sha256Hash(digest), Size: size.n, Form: form,
+		Created: time.Now().UTC(),
+	}, nil
 }
 
 // observed passes entries on and tells observe of each, with its Sum, once its content has been read.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -106,6 +107,18 @@ func (l *Layer) MediaType() (types.MediaType, error) {
 		return l.blob.MediaType()
 	}
 	return types.OCILayer, nil
+}
+
+// Created returns when the layer was packed for the first time. It is zero for one that came from elsewhere.
+func (l *Layer) Created() (time.Time, error) {
+	if l.blob != nil {
+		return time.Time{}, nil
+	}
+	p, err := l.pack()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return p.Created, nil
 }
 
 // Unwrap returns the layer as it came from elsewhere, nil if it was made here.

@@ -5,6 +5,7 @@ package snapshot
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -129,11 +131,16 @@ func (s *Store) checkFormat() error {
 
 // writeFile writes a small file so that it appears whole.
 func writeFile(name string, content []byte) error {
+	return createFile(name, func(w io.Writer) error { _, err := w.Write(content); return err })
+}
+
+// createFile lets write write a file, which appears whole.
+func createFile(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
+	err = write(f)
 	if closing := f.Close(); err == nil {
 		err = closing
 	}
@@ -155,17 +162,22 @@ func bootID() string {
 	return strings.TrimSpace(string(id))
 }
 
-// makeTemporary makes the directory for what this process makes, and locks it.
-func (s *Store) makeTemporary() (err error) {
-	if s.tmp, err = os.MkdirTemp(filepath.Join(s.path, "tmp"), "build-"); err != nil {
-		return err
-	}
-	s.leases, err = os.OpenFile(filepath.Join(s.tmp, "lease"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+// makeTemporary makes the directory for what this process makes. It is locked before it has its name, so that
+// nobody takes it for that of a dead process.
+func (s *Store) makeTemporary() error {
+	dir, err := os.MkdirTemp(filepath.Join(s.path, "tmp"), "new-")
 	if err != nil {
 		return err
 	}
-	s.lock, err = lockFile(filepath.Join(s.tmp, "lock"), unix.LOCK_EX|unix.LOCK_NB)
-	return err
+	s.leases, err = os.OpenFile(filepath.Join(dir, "lease"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	if s.lock, err = lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return err
+	}
+	s.tmp = filepath.Join(s.path, "tmp", strings.Replace(filepath.Base(dir), "new-", "build-", 1))
+	return os.Rename(dir, s.tmp)
 }
 
 // lockFile opens a file, makes it if it is missing, and locks it as long as it is open. The kernel lets go
@@ -197,8 +209,11 @@ func (s *Store) removeLeftovers() {
 	}
 	for _, d := range dirs {
 		dir := filepath.Join(s.path, "tmp", d.Name())
-		if _, err := os.Stat(filepath.Join(dir, "lock")); err != nil {
-			continue // just being made
+		if strings.HasPrefix(d.Name(), "new-") { // being made, unless that is long ago
+			if info, err := d.Info(); err == nil && time.Since(info.ModTime()) > time.Hour {
+				_ = os.RemoveAll(dir)
+			}
+			continue
 		}
 		if lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB); err == nil {
 			_ = os.RemoveAll(dir)

@@ -3,11 +3,13 @@
 package snapshot
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -100,10 +102,11 @@ func (s *Sums) Know(e *Entry) {
 		if changed := max(r.mtime, r.ctime); began.UnixNano()-changed < int64(granularity) {
 			return
 		}
-		r.sum = sum
+		learned := r // others may be told at the same time
+		learned.sum = sum
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.learned[key] = r
+		s.learned[key] = learned
 	}
 }
 
@@ -163,27 +166,34 @@ func (s *Sums) save() error {
 	if len(s.learned) == 0 {
 		return nil
 	}
+	if err := os.MkdirAll(filepath.Dir(s.name), 0o700); err != nil {
+		return err
+	}
+	return createFile(s.name, s.write)
+}
+
+// write writes all records in order.
+func (s *Sums) write(f io.Writer) error {
 	keys := make([]sumKey, 0, len(s.learned))
 	for k := range s.learned {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b sumKey) int { return bytes.Compare(a[:], b[:]) })
-	out := make([]byte, 0, len(sumsVersion)+len(s.known)+len(keys)*sumRecordSize)
-	out = append(out, sumsVersion...)
+	w := bufio.NewWriter(f)
+	_, _ = w.WriteString(sumsVersion) // Flush has the error
 	known := s.known
+	var record []byte
 	for _, k := range keys {
 		for len(known) > 0 && bytes.Compare(known[:16], k[:]) < 0 {
-			out = append(out, known[:sumRecordSize]...)
+			_, _ = w.Write(known[:sumRecordSize])
 			known = known[sumRecordSize:]
 		}
 		if len(known) > 0 && bytes.Equal(known[:16], k[:]) {
 			known = known[sumRecordSize:]
 		}
-		out = s.learned[k].append(out, k)
+		record = s.learned[k].append(record[:0], k)
+		_, _ = w.Write(record)
 	}
-	out = append(out, known...)
-	if err := os.MkdirAll(filepath.Dir(s.name), 0o700); err != nil {
-		return err
-	}
-	return writeFile(s.name, out)
+	_, _ = w.Write(known)
+	return w.Flush()
 }

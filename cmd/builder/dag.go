@@ -4,8 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"encoding/json"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -15,23 +14,39 @@ import (
 
 func newDag() *cobra.Command {
 	var f buildFlags
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "dag [OPTIONS] CONTEXT",
 		Short: "Print the graph of steps that build would run, and run nothing",
+		Long: `Print the graph of steps that build would run with the same options, and run nothing.
+
+Names are resolved, so registries may be asked. Every step is printed once, after those that it depends on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o, err := f.options(args)
 			if err != nil {
 				return err
 			}
-			return o.dag(orBackground(cmd.Context()))
+			o.method = callGraph
+			o.json = asJSON
+			return o.run(cmd.Context())
 		},
 	}
 	f.add(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of steps, each with what its cache keys say of it")
 	return cmd
 }
 
-func (o *buildOptions) dag(ctx context.Context) error {
-	_, _, _ = ctx, errors.New, solver.Walk
-	fmt.Fprintln(os.Stdout)
-	return nil
+// graph prints the graph.
+func (b *build) graph(ctx context.Context) error {
+	if err := b.lower(ctx); err != nil {
+		return err
+	}
+	roots := b.roots()
+	if !b.json {
+		return solver.Print(os.Stdout, roots)
+	}
+	e := json.NewEncoder(os.Stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(solver.Definitions(roots))
 }

@@ -4,10 +4,10 @@ package main
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"os"
-	"time"
+	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -19,73 +19,95 @@ import (
 
 // export makes images of the trees and gives them to the outputs.
 func (b *build) export(ctx context.Context, trees []solver.Tree) error {
-	var result exporter.Result
-	for i, t := range trees {
-		image := b.images[i]
-		made, err := exporter.Image(image.Config, t.Layers, b.imageOptions(image))
+	var all []exporter.Written
+	for i := range b.outputs {
+		out := &b.outputs[i]
+		result, err := b.result(out.spec, trees)
 		if err != nil {
-			return fmt.Errorf("making the image: %w", err)
+			return err
 		}
-		result.Images = append(result.Images, exporter.Built{Image: made, Platform: image.Platform})
-	}
-	if len(result.Images) > 1 {
-		index, err := exporter.Index(result.Images, exporter.IndexOptions{})
-		if err != nil {
-			return fmt.Errorf("making the index: %w", err)
-		}
-		result.Index = index
-	}
-	var summary display.Summary
-	var names []string
-	for i, o := range b.outputs {
-		written, err := o.Write(ctx, result)
+		written, err := out.to.Write(ctx, result)
 		if err != nil {
 			return fmt.Errorf("writing the result: %w", err)
 		}
-		summary.Outputs = append(summary.Outputs, b.buildOptions.outputs[i].describe(written)...)
-		names = append(names, written.Names...)
+		all = append(all, written)
+		b.summary.Outputs = append(b.summary.Outputs, out.describe(written)...)
 		for _, n := range written.Notes {
-			b.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionNotice, Text: n})
+			b.notice(n)
 		}
 	}
-	return b.finish(result, summary, names)
+	return b.conclude(trees, all)
 }
 
-func (b *build) imageOptions(i *frontend.Image) exporter.Options {
-	o := exporter.Options{}
-	if i.Epoch != nil {
-		t := time.Unix(*i.Epoch, 0).UTC()
-		o.Epoch = &t
-	}
-	if i.Base != nil {
-		o.BaseHistory = len(i.Base.Config.History)
-	}
-	for _, spec := range b.buildOptions.outputs {
-		o.DockerTypes = o.DockerTypes || spec.dockerTypes
-	}
-	return o
-}
-
-// describe says for the summary where an output has put the result.
-func (spec *outputSpec) describe(w exporter.Written) []string {
-	switch spec.kind {
-	case outputImage:
-		var lines []string
-		for _, n := range w.Names {
-			lines = append(lines, "pushed "+n)
+// result makes the images that an output is given.
+func (b *build) result(spec *outputSpec, trees []solver.Tree) (exporter.Result, error) {
+	var built []exporter.Built
+	for i, t := range trees {
+		image := b.images[i]
+		made, err := b.image(spec, image, t)
+		if err != nil {
+			return exporter.Result{}, fmt.Errorf("making the image: %w", err)
 		}
-		return lines
-	case outputOCI, outputDocker, outputLocal, outputTar:
-		return []string{"wrote " + spec.dest}
-	case outputLoad:
-		return []string{"loaded"}
-	case outputCacheOnly:
+		built = append(built, exporter.Built{
+			Image: made, Platform: image.Platform, Annotations: spec.annotations.of(manifestDescriptor, image.Platform),
+		})
 	}
-	return nil
+	result, err := exporter.NewResult(built, exporter.IndexOptions{
+		DockerTypes: spec.dockerTypes, Annotations: spec.annotations.of(wholeIndex, v1.Platform{}),
+		DescriptorAnnotations: spec.annotations.of(indexDescriptor, v1.Platform{}),
+	})
+	if err != nil {
+		return result, fmt.Errorf("making the index: %w", err)
+	}
+	return result, nil
 }
 
-// finish tells what was built.
-func (b *build) finish(result exporter.Result, summary display.Summary, names []string) error {
+func (b *build) image(spec *outputSpec, image *frontend.Image, t solver.Tree) (v1.Image, error) {
+	o := exporter.Options{
+		DockerTypes: spec.dockerTypes, Epoch: epochOf(image.Epoch),
+		Annotations: spec.annotations.of(manifest, image.Platform),
+	}
+	if image.Base != nil {
+		o.BaseHistory = len(image.Base.Config.History)
+	}
+	return exporter.Image(image.Config, t.Layers, o)
+}
+
+// conclude tells what was built.
+func (b *build) conclude(trees []solver.Tree, written []exporter.Written) error {
+	spec := &outputSpec{}
+	ships := false
+	for i := range b.outputs {
+		if b.outputs[i].ships() && !ships {
+			ships, spec = true, b.outputs[i].spec
+		}
+	}
+	if !ships && b.iidFile == "" && !b.quiet {
+		if len(b.outputs) == 0 {
+			b.notice("nothing was asked for but the build itself: -t pushes the result, --load and --output put it elsewhere")
+		}
+		return b.writeMetadata(exporter.Result{}, written)
+	}
+	result, err := b.result(spec, trees)
+	if err != nil {
+		return err
+	}
+	if b.id, err = exporter.ImageID(result); err != nil {
+		return err
+	}
+	if err := b.summarize(result); err != nil {
+		return err
+	}
+	if b.iidFile != "" {
+		if err := writeFile(b.iidFile, []byte(b.id)); err != nil {
+			return fmt.Errorf("writing --iidfile: %w", err)
+		}
+	}
+	return b.writeMetadata(result, written)
+}
+
+// summarize fills in the summary's images.
+func (b *build) summarize(result exporter.Result) error {
 	for _, built := range result.Images {
 		digest, err := built.Image.Digest()
 		if err != nil {
@@ -95,30 +117,17 @@ func (b *build) finish(result exporter.Result, summary display.Summary, names []
 		if err != nil {
 			return err
 		}
-		summary.Images = append(summary.Images, display.Image{Platform: built.Platform.String(), Digest: digest.String(), Size: size})
+		b.summary.Images = append(b.summary.Images, display.Image{Platform: built.Platform.String(), Digest: digest.String(), Size: size})
 	}
-	if result.Index != nil {
-		digest, err := result.Index.Digest()
-		if err != nil {
-			return err
-		}
-		summary.Index = digest.String()
+	if result.Index == nil {
+		return nil
 	}
-	id, err := exporter.ImageID(result)
-	if err != nil {
-		return err
-	}
-	if b.iidFile != "" {
-		if err := os.WriteFile(b.iidFile, []byte(id), 0o644); err != nil { //nolint:gosec // for others to read, as docker's
-			return err
-		}
-	}
-	_ = names
-	b.summary, b.id = summary, id
-	return nil
+	digest, err := result.Index.Digest()
+	b.summary.Index = digest.String()
+	return err
 }
 
-// imageSize is what an image weighs in a registry.
+// imageSize is what an image weighs in a registry, in bytes.
 func imageSize(i v1.Image) (int64, error) {
 	m, err := i.Manifest()
 	if err != nil {
@@ -131,25 +140,47 @@ func imageSize(i v1.Image) (int64, error) {
 	return size, nil
 }
 
-// fail reports an error and returns it as reported.
-func (b *build) fail(ctx context.Context, err error) error {
-	var vertex *solver.VertexError
-	var dockerfile *frontend.Error
-	f := display.Failure{Message: err.Error()}
-	switch {
-	case ctx.Err() != nil:
-		f.Message = context.Cause(ctx).Error()
-		err = context.Cause(ctx)
-	case errors.As(err, &vertex):
-		f.Vertex = vertex.Vertex.Digest().String()
-		f.Excerpt = frontend.Excerpt(b.source.dockerfile, vertex.Vertex.Step.Location)
-		f.Message = vertex.Err.Error()
-		if l := vertex.Vertex.Step.Location; l.Start > 0 {
-			f.Message = fmt.Sprintf("%s:%d: %s", l.File, l.Start, vertex.Error())
-		}
-	case errors.As(err, &dockerfile):
-		f.Excerpt = dockerfile.Excerpt()
+// writeMetadata writes --metadata-file.
+func (b *build) writeMetadata(result exporter.Result, written []exporter.Written) error {
+	if b.metadataFile == "" {
+		return nil
 	}
-	b.display.Fail(f)
-	return &reportedError{err}
+	m, err := exporter.Metadata(result, written)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := writeFile(b.metadataFile, append(text, '\n')); err != nil {
+		return fmt.Errorf("writing --metadata-file: %w", err)
+	}
+	return nil
+}
+
+// writeFile writes a file for others to read so that it appears whole. What is not a regular file, such as
+// /dev/stdout, is written to.
+func writeFile(name string, content []byte) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, content, 0o644) //nolint:gosec // it is there already
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".builder-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if closing := f.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
 }

@@ -66,12 +66,13 @@ func exitCode(err error) int {
 	var name *frontend.NameError
 	var unsupported *platforms.UnsupportedError
 	var machine *machineError
+	var rung *sandbox.RungError
 	switch {
 	case errors.As(err, &signal):
 		return signal.Status()
 	case errors.As(err, &usage):
 		return exitUsage
-	case errors.As(err, &unsupported), errors.As(err, &machine):
+	case errors.As(err, &unsupported), errors.As(err, &machine), errors.As(err, &rung):
 		return exitMachine
 	case errors.As(err, &name):
 		return exitFailed // the registry's or the network's fault, not the Dockerfile's

@@ -344,13 +344,13 @@ func (o *buildOptions) readProgress() (err error) {
 func (o *buildOptions) readCall() error {
 	method, format, _ := strings.Cut(o.call, ",")
 	if o.check {
-		method = "check"
+		method = callCheck
 	}
 	o.method = strings.TrimPrefix(method, "type=")
 	switch o.method {
-	case "build", "check", "outline", "targets":
+	case callBuild, callCheck, callOutline, callTargets:
 	case "lint":
-		o.method = "check"
+		o.method = callCheck
 	default:
 		return fmt.Errorf("--call %q: it must be build, check, outline or targets", o.call)
 	}

@@ -3,19 +3,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/name"
-
-	"github.com/seed-298d225e/builder/exporter"
-	"github.com/seed-298d225e/builder/registry"
 )
 
 // outputSpec is one --output.
@@ -32,7 +23,7 @@ type outputSpec struct {
 	directory bool
 	// platformSplit is nil if nobody said.
 	platformSplit *bool
-	annotations   map[string]string
+	annotations   annotations
 }
 
 // outputKind is the type of an output.
@@ -78,10 +69,28 @@ func (o *buildOptions) readOutputs() error {
 			spec.names = o.tags
 		}
 	}
-	return o.checkOutputs()
+	if err := o.readAnnotations(); err != nil {
+		return err
+	}
+	return o.agreeing()
 }
 
-func (o *buildOptions) checkOutputs() error {
+// readAnnotations adds --annotation to the outputs that have images.
+func (o *buildOptions) readAnnotations() error {
+	for _, s := range o.buildFlags.annotations {
+		a, err := parseAnnotation(s)
+		if err != nil {
+			return fmt.Errorf("--annotation: %w", err)
+		}
+		for i := range o.outputs {
+			o.outputs[i].annotations = append(o.outputs[i].annotations, a...)
+		}
+	}
+	return nil
+}
+
+// agreeing checks that the outputs make sense together.
+func (o *buildOptions) agreeing() error {
 	streams := 0
 	for _, spec := range o.outputs {
 		if spec.push && len(spec.names) == 0 {
@@ -134,12 +143,10 @@ func parseOutput(s string) (spec outputSpec, err error) {
 
 // set understands one option of an output.
 func (spec *outputSpec) set(key, value string) (err error) {
-	if annotation, ok := strings.CutPrefix(key, "annotation"); ok {
-		if spec.annotations == nil {
-			spec.annotations = map[string]string{}
-		}
-		spec.annotations[annotation] = value
-		return nil
+	if strings.HasPrefix(key, "annotation") {
+		a, err := outputAnnotation(key, value)
+		spec.annotations = append(spec.annotations, a)
+		return err
 	}
 	flag := func(to *bool) error {
 		*to, err = strconv.ParseBool(first(value, "true"))
@@ -191,79 +198,4 @@ func (spec *outputSpec) check() error {
 		}
 	}
 	return nil
-}
-
-// stream returns standard output if that is where an output goes.
-func (spec *outputSpec) stream() io.Writer {
-	if spec.dest == "-" {
-		return os.Stdout
-	}
-	return nil
-}
-
-// open returns the exporter of an output.
-func (spec *outputSpec) open(client *registry.Client) (exporter.Output, error) {
-	switch spec.kind {
-	case outputImage:
-		if !spec.push {
-			return exporter.CacheOnly{}, nil
-		}
-		return exporter.NewRegistry(exporter.RegistryOptions{
-			Names: spec.names, ByDigest: spec.byDigest, Canonical: spec.canonical,
-			Open: func(r name.Repository) (exporter.Pusher, error) { return client.Pusher(r) },
-		})
-	case outputOCI:
-		if spec.directory {
-			return exporter.Layout{Dir: spec.dest, Names: spec.names}, nil
-		}
-		return exporter.Archive{Path: spec.dest, Stream: spec.stream(), Names: spec.names}, nil
-	case outputDocker:
-		return exporter.Archive{Path: spec.dest, Stream: spec.stream(), Names: spec.names, Docker: true}, nil
-	case outputLocal:
-		return exporter.Local{Dir: spec.dest, Files: exporter.Files{Split: spec.platformSplit}}, nil
-	case outputTar:
-		return exporter.Tar{Path: spec.dest, Stream: spec.stream(), Files: exporter.Files{Split: spec.platformSplit}}, nil
-	case outputLoad:
-		return loader{names: spec.names}, nil
-	case outputCacheOnly:
-	}
-	return exporter.CacheOnly{}, nil
-}
-
-// loader loads an image into the container engine that is there.
-type loader struct {
-	names []string
-}
-
-// Write implements exporter.Output.
-func (l loader) Write(ctx context.Context, r exporter.Result) (exporter.Written, error) {
-	program, err := engine()
-	if err != nil {
-		return exporter.Written{}, err
-	}
-	cmd := exec.CommandContext(ctx, program, "load")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return exporter.Written{}, err
-	}
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Start(); err != nil {
-		return exporter.Written{}, fmt.Errorf("loading the image: %w", err)
-	}
-	written, err := exporter.Archive{Stream: in, Names: l.names, Docker: true}.Write(ctx, r)
-	in.Close()
-	if waiting := cmd.Wait(); err == nil && waiting != nil {
-		err = fmt.Errorf("%s load: %w", program, waiting)
-	}
-	return written, err
-}
-
-// engine returns the program that loads images.
-func engine() (string, error) {
-	for _, program := range []string{"docker", "podman", "nerdctl"} {
-		if path, err := exec.LookPath(program); err == nil {
-			return path, nil
-		}
-	}
-	return "", errors.New("--load needs docker, podman or nerdctl, and none of them is installed; write the image with --output type=docker,dest=FILE")
 }

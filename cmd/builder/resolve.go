@@ -4,44 +4,34 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"sync"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/seed-298d225e/builder/fetch"
 	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/platforms"
 	"github.com/seed-298d225e/builder/registry"
 	"github.com/seed-298d225e/builder/solver"
 )
 
-// resolver finds out what names in a Dockerfile stand for.
-type resolver struct {
-	client *registry.Client
-	// images holds what was resolved, by full name with digest.
-	images sync.Map
-}
-
 // Image implements frontend.Resolver.
-func (r *resolver) Image(ctx context.Context, ref string, p v1.Platform) (frontend.Base, error) {
+func (b *build) Image(ctx context.Context, ref string, p v1.Platform) (frontend.Base, error) {
 	named, err := name.ParseReference(ref)
 	if err != nil {
 		return frontend.Base{}, err
 	}
-	image, err := r.client.Resolve(ctx, named, choose(p))
+	image, err := b.client.Resolve(ctx, named, choose(p))
 	if err != nil {
 		return frontend.Base{}, err
 	}
-	var base frontend.Base
-	if err := json.Unmarshal(image.RawConfig, &base.Config); err != nil {
-		return base, fmt.Errorf("reading the config of %s: %w", ref, err)
-	}
-	base.Image = solver.Image{Ref: image.Ref.String(), Digest: image.Manifest.Descriptor.Digest, DiffIDs: image.Config.RootFS.DiffIDs}
-	r.images.Store(base.Image.Ref, image)
-	return base, nil
+	return b.resolved.add(solver.Image{
+		Ref: image.Ref.String(), Digest: image.Manifest.Descriptor.Digest, DiffIDs: image.Config.RootFS.DiffIDs,
+	}, image)
 }
 
 // choose picks the entry of an index that is for a platform.
@@ -55,28 +45,147 @@ func choose(p v1.Platform) registry.Choose {
 	}
 }
 
-// Layers implements ops.Images.
-func (r *resolver) Layers(ctx context.Context, op solver.Image) ([]v1.Layer, error) {
-	known, ok := r.images.Load(op.Ref)
-	if !ok {
-		return nil, fmt.Errorf("the image %s was not resolved", op.Ref)
+// Context implements frontend.Resolver.
+func (b *build) Context(ctx context.Context, name string, p v1.Platform) (frontend.Context, error) {
+	value := b.contexts[name]
+	scheme, rest, _ := strings.Cut(value, "://")
+	switch scheme {
+	case "docker-image":
+		if rest == "scratch" {
+			return treeContext(solver.Scratch{}), nil
+		}
+		base, err := b.Image(ctx, rest, p)
+		return imageContext(base, p), err
+	case "oci-layout":
+		base, err := b.layoutImage(rest, p)
+		return imageContext(base, p), err
 	}
-	image, ok := known.(*registry.Image)
-	if !ok {
-		return nil, errors.New("unknown kind of image")
+	if stage, ok := strings.CutPrefix(value, "target:"); ok {
+		return b.stageContext(ctx, stage, p)
 	}
-	return image.Layers(ctx), nil
+	info, err := os.Stat(value)
+	if err == nil && info.IsDir() {
+		return directoryContext(name, value)
+	}
+	if ref, ok, err := frontend.ParseGitRef(value); ok {
+		if err != nil {
+			return frontend.Context{}, err
+		}
+		op, err := b.gitContext(ctx, ref)
+		return treeContext(op), err
+	}
+	if isURL(value) {
+		return b.urlContext(ctx, name, value)
+	}
+	if err == nil {
+		return frontend.Context{}, fmt.Errorf("%s is not a directory", value)
+	}
+	return frontend.Context{}, err
 }
 
-// Context implements frontend.Resolver.
-func (r *resolver) Context(_ context.Context, name string, _ v1.Platform) (frontend.Context, error) {
-	return frontend.Context{}, fmt.Errorf("the context %s", name)
+func treeContext(op solver.Op) frontend.Context {
+	return frontend.Context{Tree: solver.NewVertex(solver.Vertex{Op: op})}
+}
+
+func imageContext(base frontend.Base, p v1.Platform) frontend.Context {
+	return frontend.Context{Tree: solver.NewVertex(solver.Vertex{Op: base.Image, Platform: p}), Config: &base.Config}
+}
+
+// directoryContext is a directory of the user, without what its own ignore file hides.
+func directoryContext(name, value string) (frontend.Context, error) {
+	dir, err := filepath.Abs(value)
+	if err != nil {
+		return frontend.Context{}, err
+	}
+	root, err := os.Open(dir)
+	if err != nil {
+		return frontend.Context{}, err
+	}
+	defer root.Close()
+	ignore, err := readIgnore(root, nil, "")
+	return treeContext(solver.Local{Name: name, Dir: dir, Exclude: ignore}), err
+}
+
+// stageContext is a stage of the Dockerfile under another name.
+func (b *build) stageContext(ctx context.Context, stage string, p v1.Platform) (frontend.Context, error) {
+	r := b.request(p)
+	r.Target = stage
+	image, err := frontend.Lower(ctx, r, b)
+	if err != nil {
+		return frontend.Context{}, err
+	}
+	return frontend.Context{Tree: image.Root, Config: &image.Config}, nil
+}
+
+// urlContext is the archive behind a URL, or else the file.
+func (b *build) urlContext(ctx context.Context, name, address string) (frontend.Context, error) {
+	f, err := b.http.Fetch(ctx, fetch.Request{URL: address})
+	if err != nil {
+		return frontend.Context{}, err
+	}
+	dir, ok, err := b.http.Unpack(ctx, f)
+	if err != nil {
+		return frontend.Context{}, err
+	}
+	if !ok {
+		return treeContext(solver.HTTP{URL: address, Filename: f.Name}), nil
+	}
+	return treeContext(solver.Local{Name: name, Dir: dir}), nil
+}
+
+// gitContext resolves a repository that is used as a context.
+func (b *build) gitContext(ctx context.Context, ref frontend.GitRef) (solver.Git, error) {
+	commit, err := b.Commit(ctx, ref)
+	op := ref.Op(commit)
+	if ref.KeepGitDir == nil {
+		op.KeepGitDir = b.buildArgs["BUILDKIT_CONTEXT_KEEP_GIT_DIR"] == "1"
+	}
+	return op, err
 }
 
 // Commit implements frontend.Resolver.
-func (r *resolver) Commit(_ context.Context, g frontend.GitRef) (string, error) {
-	return "", fmt.Errorf("the repository %s", g.Remote)
+func (b *build) Commit(ctx context.Context, g frontend.GitRef) (string, error) {
+	if g.FetchByCommit {
+		return g.Checksum, nil
+	}
+	r, err := b.git.Resolve(ctx, g.Remote, g.Ref)
+	if err != nil {
+		return "", err
+	}
+	if g.Checksum != "" && !r.Matches(g.Checksum) {
+		return "", fmt.Errorf("expected checksum to match %s, got %s", g.Checksum, r.Commit)
+	}
+	return r.Commit, nil
 }
 
 // Epoch implements frontend.Resolver.
-func (r *resolver) Epoch(context.Context, *solver.Vertex) (*int64, error) { return nil, nil }
+func (b *build) Epoch(ctx context.Context, source *solver.Vertex) (*int64, error) {
+	switch op := source.Op.(type) {
+	case solver.Git:
+		t, err := b.git.CommitTime(ctx, commitOf(op))
+		if err != nil {
+			return nil, err
+		}
+		seconds := t.Unix()
+		return &seconds, nil
+	case solver.HTTP:
+		t, err := b.http.LastModified(ctx, op.URL)
+		if err != nil || t == nil {
+			return nil, err
+		}
+		seconds := t.Unix()
+		return &seconds, nil
+	case solver.Local:
+		if within(op.Dir, b.path) { // an archive
+			return newest(op.Dir)
+		}
+	case solver.Scratch, solver.Image, solver.Inline, solver.Exec, solver.Copy, solver.Mkdir:
+	}
+	return nil, nil
+}
+
+// within reports whether a path is below a directory.
+func within(path, dir string) bool {
+	rest, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rest)
+}

@@ -96,8 +96,7 @@ func (c *copier) grafts(inputs []solver.Tree) ([]graft, error) {
 		if err != nil {
 			return nil, explainMissing(fsys, s, err)
 		}
-		f, err := newFilter(s)
-		if err != nil {
+		if _, err := newFilter(s); err != nil {
 			return nil, err
 		}
 		for _, m := range found {
@@ -106,7 +105,7 @@ func (c *copier) grafts(inputs []solver.Tree) ([]graft, error) {
 					return nil, err
 				}
 			}
-			g, err := c.graft(fsys, f, s, m)
+			g, err := c.graft(fsys, s, m)
 			if err != nil {
 				return nil, err
 			}
@@ -168,7 +167,7 @@ func (c *copier) combine(grafts []graft) (snapshot.Entries, error) {
 }
 
 // graft works out one match of an argument.
-func (c *copier) graft(fsys snapshot.FS, f filter, s solver.CopySource, m match) (graft, error) {
+func (c *copier) graft(fsys snapshot.FS, s solver.CopySource, m match) (graft, error) {
 	if s.Unpack && m.entry.Kind == snapshot.Regular {
 		if g, ok, err := c.unpack(m); ok || err != nil {
 			return g, err
@@ -182,11 +181,12 @@ func (c *copier) graft(fsys snapshot.FS, f filter, s solver.CopySource, m match)
 	if err != nil {
 		return graft{}, err
 	}
-	p := placer{copier: c, dest: dest, above: made, contents: s.Contents, existing: map[string]bool{}}
-	if err := p.begin(); err != nil {
+	into, err := c.lstat(parentOf(dest))
+	if err != nil {
 		return graft{}, err
 	}
-	return graft{snapshot.Chain(snapshot.Listed(made), p.placed(f.walk(fsys, m)))}, nil
+	p := placement{copier: c, dest: dest, above: made, contents: s.Contents, exists: into != nil}
+	return graft{snapshot.Chain(snapshot.Listed(made), p.placed(walk(fsys, s, m)))}, nil
 }
 
 // destination returns the path that m is copied to.
@@ -270,29 +270,23 @@ func (c *copier) newDir(name string, above []*snapshot.Entry) *snapshot.Entry {
 	return e
 }
 
-// placer moves the entries of one source to where they are copied, and checks that they can be there.
-type placer struct {
+// placement says where the entries of one source are copied.
+type placement struct {
 	*copier
 	dest string
-	// above are the directories that hold dest.
+	// above are the directories that hold dest; exists: the last of them is in the base.
 	above    []*snapshot.Entry
+	exists   bool
 	contents bool
-	// existing are the directories that the base has; only in those something can be in the way.
-	existing map[string]bool
 }
 
-func (p *placer) begin() error {
-	e, err := p.lstat(parentOf(p.dest))
-	p.existing[parentOf(p.dest)] = e != nil
-	return err
-}
-
-// placed streams the source where it is copied.
-func (p *placer) placed(source snapshot.Entries) snapshot.Entries {
+// placed streams the source where it is copied. The stream may be read several times, also at once.
+func (p placement) placed(source snapshot.Entries) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
+		run := placer{placement: p, existing: map[string]bool{parentOf(p.dest): p.exists}}
 		for e, err := range snapshot.WithLinks(source) {
 			if err == nil {
-				e, err = p.place(e)
+				e, err = run.place(e)
 			}
 			if e == nil && err == nil {
 				continue // the root
@@ -302,6 +296,13 @@ func (p *placer) placed(source snapshot.Entries) snapshot.Entries {
 			}
 		}
 	}
+}
+
+// placer is one pass over a placement. It checks that the entries can be where they are copied.
+type placer struct {
+	placement
+	// existing are the directories that the base has; only in those something can be in the way.
+	existing map[string]bool
 }
 
 func (p *placer) place(e *snapshot.Entry) (*snapshot.Entry, error) {
@@ -325,7 +326,7 @@ func (p *placer) place(e *snapshot.Entry) (*snapshot.Entry, error) {
 }
 
 // moved returns e at the destination.
-func (p *placer) moved(e *snapshot.Entry) *snapshot.Entry {
+func (p placement) moved(e *snapshot.Entry) *snapshot.Entry {
 	moved := *e
 	moved.Path = strings.Trim(path.Join(p.dest, e.Path), "/")
 	if e.Kind == snapshot.Hardlink {
@@ -365,7 +366,7 @@ func (p *placer) placeTop(moved, old *snapshot.Entry) *snapshot.Entry {
 }
 
 // chmod gives an entry the mode that was asked for.
-func (p *placer) chmod(e *snapshot.Entry) *snapshot.Entry {
+func (p placement) chmod(e *snapshot.Entry) *snapshot.Entry {
 	if e.Kind != snapshot.Symlink && e.Kind != snapshot.Hardlink {
 		e.Mode = p.mode.apply(e.Mode, e.Kind == snapshot.Directory)
 	}

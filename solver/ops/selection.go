@@ -173,10 +173,15 @@ func (f filter) decide(name string, above verdict) (v verdict, err error) {
 	return v, nil
 }
 
-// walk streams what is copied of m, with paths relative to it. A directory that is not copied itself
-// comes only if something below it does, and before that.
-func (f filter) walk(fsys snapshot.FS, m match) snapshot.Entries {
+// walk streams what s copies of m, with paths relative to it. A directory that is not copied itself
+// comes only if something below it does, and before that. The stream may be read several times, also at once.
+func walk(fsys snapshot.FS, s solver.CopySource, m match) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
+		f, err := newFilter(s) // not shared: matching changes it
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		w := &filterWalk{filter: f, fsys: fsys, top: m.at, yield: yield}
 		if err := w.visit(m.entry, verdict{}); err != nil {
 			yield(nil, err)
@@ -234,18 +239,13 @@ func (w *filterWalk) flush() {
 // selected streams what a COPY argument reads of a tree, for its digest.
 func selected(fsys snapshot.FS, s solver.CopySource) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
-		f, err := newFilter(s)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
 		found, err := matches(fsys, s)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
 		for _, m := range found {
-			for e, err := range f.walk(fsys, m) {
+			for e, err := range walk(fsys, s, m) {
 				if err == nil {
 					named := *e
 					named.Path = path.Join(path.Base("/"+m.name), e.Path)
@@ -267,6 +267,6 @@ func mounted(fsys snapshot.FS, m solver.Mount) snapshot.Entries {
 			yield(nil, err)
 			return
 		}
-		filter{}.walk(fsys, top)(yield)
+		walk(fsys, solver.CopySource{}, top)(yield)
 	}
 }

@@ -37,13 +37,13 @@ func (c *copier) unpack(m match) (g graft, ok bool, err error) {
 	if err != nil {
 		return g, true, fmt.Errorf("extracting %s: %w", m.name, err)
 	}
-	p := placer{copier: c, dest: dest, existing: map[string]bool{}}
+	p := placement{copier: c, dest: dest}
 	return graft{snapshot.Chain(snapshot.Listed(made), p.extracted(snapshot.Walk(dir, "")))}, true, nil
 }
 
 // extracted streams the contents of an archive at the destination. They keep their modes; --chmod does not
 // reach into archives.
-func (p *placer) extracted(entries snapshot.Entries) snapshot.Entries {
+func (p placement) extracted(entries snapshot.Entries) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		for e, err := range entries {
 			if err == nil && e.Path == "" {

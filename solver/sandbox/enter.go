@@ -4,7 +4,6 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -35,7 +34,8 @@ type Host struct {
 	// Files is the limit of open files that the user has set; the Go runtime raises that of this process.
 	Files Rlimit `json:"files"`
 
-	control *os.File
+	// outside is the way to L0; nil if there is none.
+	outside *outside
 	// What commands share is made when the first needs it.
 	userns  func() (*os.File, error)
 	filter  func() ([]bpf.RawInstruction, error)
@@ -157,7 +157,7 @@ func (h *Host) reexec(m idMap) error {
 	cmd.Args[0] = os.Args[0]
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), marker+"=3")
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.ExtraFiles = []*os.File{theirs.File}
 	// A program that is executed before its ids are mapped loses its capabilities, unless they are
 	// ambient.
 	cmd.SysProcAttr = &unix.SysProcAttr{
@@ -179,29 +179,32 @@ func (h *Host) reexec(m idMap) error {
 }
 
 // admit maps the ids of L1, tells it what it is, and waits until it has entered.
-func (h *Host) admit(cmd *exec.Cmd, control *os.File, m idMap) error {
+func (h *Host) admit(cmd *exec.Cmd, l1 control, m idMap) error {
 	if err := m.write(cmd.Process.Pid); err != nil {
 		return fmt.Errorf("mapping ids: %w", err)
 	}
-	if err := send(control, message{Host: h}); err != nil {
+	if err := l1.send(message{Host: h}); err != nil {
 		return err
 	}
-	answer, err := receive(control)
+	answer, _, err := l1.receive()
 	if err != nil {
 		return fmt.Errorf("starting in a user namespace: %w", err)
 	}
-	if answer.Refused != "" {
+	if !answer.Entered {
 		return errors.New(answer.Refused)
 	}
 	return nil
 }
 
-// attend passes signals on to L1 and returns the status to exit with when it has ended.
-func attend(cmd *exec.Cmd, control *os.File) int {
+// attend passes signals on to L1, does what L1 cannot do inside, and returns the status to exit with when L1
+// has ended.
+func attend(cmd *exec.Cmd, l1 control) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
+	a := &attendant{control: l1, running: map[int]context.CancelFunc{}}
+	go a.serve()
 	for received := 0; ; {
 		select {
 		case s := <-signals:
@@ -210,7 +213,7 @@ func attend(cmd *exec.Cmd, control *os.File) int {
 				_ = cmd.Process.Kill()
 				continue
 			}
-			_ = send(control, message{Signal: int(s.(unix.Signal))}) //nolint:forcetypeassert // it is one on Linux
+			_ = l1.send(message{Signal: int(s.(unix.Signal))}) //nolint:forcetypeassert // it is one on Linux
 		case <-done:
 			return exitStatus(cmd.ProcessState)
 		}
@@ -274,24 +277,25 @@ func enterInside(fd string) (*Host, error) {
 		return nil, fmt.Errorf("%s=%s: %w", marker, fd, err)
 	}
 	unix.CloseOnExec(n)
-	control := os.NewFile(uintptr(n), "control")
+	l0 := control{os.NewFile(uintptr(n), "control")}
 	if err := os.Unsetenv(marker); err != nil {
 		return nil, err
 	}
-	first, err := receive(control)
+	first, _, err := l0.receive()
 	if err != nil {
 		return nil, fmt.Errorf("entering: %w", err)
 	}
 	h := first.Host
-	h.control = control
+	h.outside = newOutside(l0)
 	h.userns = sync.OnceValues(h.makeUserns)
 	h.filter = sync.OnceValues(h.makeFilter)
 	h.private = sync.OnceValue(h.makeNetwork)
 	if err := h.prepare(); err != nil {
-		_ = send(control, message{Refused: err.Error()})
+		_ = l0.send(message{Refused: err.Error()})
 		os.Exit(1)
 	}
-	return h, send(control, message{})
+	go h.outside.listen()
+	return h, l0.send(message{Entered: true})
 }
 
 // prepare makes the namespaces private and useful.
@@ -318,10 +322,10 @@ func (h *Host) prepare() error {
 func (h *Host) NotifyContext(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	if h.control == nil {
+	if h.outside == nil {
 		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	} else {
-		go h.listen(signals)
+		signals = h.outside.signals
 	}
 	go func() {
 		select {
@@ -332,19 +336,6 @@ func (h *Host) NotifyContext(parent context.Context) (context.Context, context.C
 		}
 	}()
 	return ctx, func() { cancel(nil) }
-}
-
-// listen turns messages of L0 into signals.
-func (h *Host) listen(signals chan<- os.Signal) {
-	for {
-		m, err := receive(h.control)
-		if err != nil {
-			return
-		}
-		if m.Signal != 0 {
-			signals <- unix.Signal(m.Signal)
-		}
-	}
 }
 
 // SignalError is the cause of a context that a signal canceled.
@@ -360,44 +351,4 @@ func (s *SignalError) Status() int {
 		return 128 + int(n)
 	}
 	return 1
-}
-
-// message is what L0 and L1 say to each other.
-type message struct {
-	// Host is what L1 is to be; sent once, first.
-	Host *Host `json:"host,omitempty"`
-	// Refused is why L1 cannot be that; empty if it can. The only answer of L1.
-	Refused string `json:"refused,omitempty"`
-	// Signal is a signal that L0 received.
-	Signal int `json:"signal,omitempty"`
-}
-
-// maxMessage bounds a message; a map has at most 340 lines.
-const maxMessage = 64 << 10
-
-func controlSockets() (ours, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("making a socket: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control"), nil
-}
-
-func send(to *os.File, m message) error {
-	b, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	_, err = to.Write(b)
-	return err
-}
-
-func receive(from *os.File) (message, error) {
-	b := make([]byte, maxMessage)
-	n, err := from.Read(b)
-	if err != nil {
-		return message{}, err
-	}
-	var m message
-	return m, json.Unmarshal(b[:n], &m)
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Rung is how much of a sandbox the machine allows, see the package comment.
@@ -35,4 +36,18 @@ func ParseRung(name string) (Rung, error) {
 type Refusal struct {
 	Rung Rung   `json:"rung"`
 	Why  string `json:"why"`
+}
+
+// RungError says that commands cannot be run on this machine.
+type RungError struct {
+	// Refusals say why no rung can be had.
+	Refusals []Refusal
+}
+
+func (e *RungError) Error() string {
+	why := make([]string, len(e.Refusals))
+	for i, r := range e.Refusals {
+		why[i] = string(r.Rung) + ": " + r.Why
+	}
+	return "commands cannot be run on this machine (" + strings.Join(why, "; ") + ")"
 }

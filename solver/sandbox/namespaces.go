@@ -22,6 +22,9 @@ const grace = 2 * time.Second
 // *ExitError if the command did not succeed and a *StartError if it could not be started. When ctx is
 // canceled the command is ended and the cause of ctx returned.
 func (h *Host) Run(ctx context.Context, s Spec) error {
+	if h.Rung == RungNone {
+		return &RungError{h.Refusals}
+	}
 	var output errgroup.Group
 	stdout, err := pipeTo(&output, s.Stdout)
 	if err != nil {

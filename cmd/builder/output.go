@@ -1,0 +1,174 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-298d225e/builder/exporter"
+	"github.com/seed-298d225e/builder/registry"
+)
+
+// output is a place that the result goes to.
+type output struct {
+	spec *outputSpec
+	to   exporter.Output
+	// registry is to if that is a registry; then pushers are its repositories.
+	registry *exporter.Registry
+	pushers  []*registry.Pusher
+}
+
+// openOutputs opens what --output, --push and --load ask for.
+func (b *build) openOutputs() error {
+	for i := range b.buildOptions.outputs {
+		out, err := b.openOutput(&b.buildOptions.outputs[i])
+		if err != nil {
+			return &usageError{err}
+		}
+		b.outputs = append(b.outputs, out)
+	}
+	return nil
+}
+
+func (b *build) openOutput(spec *outputSpec) (out output, err error) {
+	out.spec, out.to = spec, exporter.CacheOnly{}
+	switch spec.kind {
+	case outputImage:
+		if spec.push {
+			out.registry, err = exporter.NewRegistry(exporter.RegistryOptions{
+				Names: spec.names, ByDigest: spec.byDigest, Canonical: spec.canonical,
+				Open: func(r name.Repository) (exporter.Pusher, error) {
+					p, err := b.client.Pusher(r)
+					out.pushers = append(out.pushers, p)
+					return p, err
+				},
+			})
+			out.to = out.registry
+		}
+	case outputOCI:
+		out.to = exporter.Archive{Path: spec.dest, Stream: spec.stream(), Names: spec.names}
+		if spec.directory {
+			out.to = exporter.Layout{Dir: spec.dest, Names: spec.names}
+		}
+	case outputDocker:
+		out.to = exporter.Archive{Path: spec.dest, Stream: spec.stream(), Names: spec.names, Docker: true}
+	case outputLocal:
+		out.to = exporter.Local{Dir: spec.dest, Files: exporter.Files{Split: spec.platformSplit}}
+	case outputTar:
+		out.to = exporter.Tar{
+			Path: spec.dest, Stream: spec.stream(), Temp: b.store.Temporary(), Files: exporter.Files{Split: spec.platformSplit},
+		}
+	case outputLoad:
+		out.to = loader{host: b.host, names: spec.names}
+	case outputCacheOnly:
+	}
+	return out, err
+}
+
+// stream returns standard output if that is where an output goes.
+func (spec *outputSpec) stream() io.Writer {
+	if spec.dest == "-" {
+		return os.Stdout
+	}
+	return nil
+}
+
+// ships reports whether an output makes an image, rather than only its files or nothing.
+func (out *output) ships() bool {
+	switch out.spec.kind {
+	case outputImage:
+		return out.spec.push
+	case outputOCI, outputDocker, outputLoad:
+		return true
+	case outputLocal, outputTar, outputCacheOnly:
+	}
+	return false
+}
+
+// checkOutputs finds out whether the result can be written where it is to go, before anything is run for it.
+func (b *build) checkOutputs(ctx context.Context) error {
+	var g errgroup.Group
+	for _, out := range b.outputs {
+		for _, p := range out.pushers {
+			g.Go(func() error { return p.Check(ctx) })
+		}
+		if dest := out.spec.dest; dest != "" && dest != "-" {
+			if info, err := os.Stat(filepath.Dir(filepath.Clean(dest))); err == nil && !info.IsDir() {
+				return usagef("--output: %s is not a directory", filepath.Dir(dest))
+			}
+		}
+		if l, ok := out.to.(loader); ok {
+			if _, err := l.engine(); err != nil {
+				return err
+			}
+		}
+	}
+	return g.Wait()
+}
+
+// ready returns what takes layers as soon as they are known to be part of the result; nil if nothing does.
+func (b *build) ready(ctx context.Context) func(v1.Layer) {
+	for _, out := range b.outputs {
+		if out.registry != nil {
+			return func(l v1.Layer) {
+				for _, out := range b.outputs {
+					if out.registry != nil {
+						out.registry.Layer(ctx, l)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// stopOutputs ends what ready has begun.
+func (b *build) stopOutputs() {
+	for _, out := range b.outputs {
+		if out.registry != nil {
+			out.registry.Stop()
+		}
+	}
+}
+
+// describe says for the summary where the result was put.
+func (out *output) describe(w exporter.Written) []string {
+	switch out.spec.kind {
+	case outputImage:
+		var lines []string
+		for _, n := range w.Names {
+			lines = append(lines, "pushed "+n)
+		}
+		return lines
+	case outputOCI, outputDocker, outputLocal, outputTar:
+		if out.spec.dest != "-" {
+			return []string{"wrote " + out.spec.dest}
+		}
+	case outputLoad:
+		var lines []string
+		for _, n := range w.Names {
+			lines = append(lines, fmt.Sprintf("loaded %s into %s", n, out.to.(loader).name())) //nolint:forcetypeassert // that is its kind
+		}
+		return lines
+	case outputCacheOnly:
+	}
+	return nil
+}
+
+// epochOf returns the time of an image as the exporter takes it, nil if it is that of the build.
+func epochOf(seconds *int64) *time.Time {
+	if seconds == nil {
+		return nil
+	}
+	t := time.Unix(*seconds, 0).UTC()
+	return &t
+}

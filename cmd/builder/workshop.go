@@ -1,0 +1,216 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
+	"github.com/seed-298d225e/builder/fetch"
+	"github.com/seed-298d225e/builder/platforms"
+	"github.com/seed-298d225e/builder/registry"
+	"github.com/seed-298d225e/builder/snapshot"
+	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/solver/ops"
+	"github.com/seed-298d225e/builder/solver/sandbox"
+)
+
+// workshop is what a build works with: the machine, the store, and the ways to the outside. It is opened once
+// for a process and closed at its end.
+type workshop struct {
+	host    *sandbox.Host
+	display *display.Display
+	path    string
+	store   *snapshot.Store
+	client  *registry.Client
+	http    *fetch.HTTP
+	git     *fetch.Git
+	// resolved are the images that names stand for.
+	resolved images
+	// closing undoes what was set up, last first.
+	closing []func() error
+}
+
+// enter makes this process one that can work on the store at path, as far as the machine allows up to best.
+func enter(best sandbox.Rung, path string, d display.Options) (*workshop, error) {
+	host, err := sandbox.Enter(best)
+	if err != nil {
+		return nil, &machineError{err}
+	}
+	return &workshop{host: host, path: path, display: display.Start(d)}, nil
+}
+
+// open opens the store and what uses it.
+func (w *workshop) open(o *buildOptions) (err error) {
+	if err := w.openStore(); err != nil {
+		return err
+	}
+	if w.client, err = w.newClient(o.insecure); err != nil {
+		return err
+	}
+	downloads := filepath.Join(w.path, "fetch")
+	w.http = &fetch.HTTP{
+		Dir: downloads, UserAgent: userAgent(), Proxy: http.ProxyFromEnvironment, Secret: o.secret, Progress: w.progress,
+	}
+	w.git = &fetch.Git{Dir: downloads, Env: gitEnvironment(), Secret: o.secret, Agent: o.agent, Progress: w.progress}
+	w.closing = append(w.closing, func() error { w.http.Close(); w.git.Close(); return nil })
+	return nil
+}
+
+func (w *workshop) openStore() (err error) {
+	w.store, err = snapshot.Open(w.path, snapshot.Options{Owners: owners(w.host)})
+	if err != nil {
+		return &usageError{err}
+	}
+	w.closing = append(w.closing, w.store.Close)
+	return nil
+}
+
+func (w *workshop) newClient(insecure []string) (*registry.Client, error) {
+	keychain, err := registry.NewKeychain(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	hosts := map[string]registry.Host{}
+	for _, h := range insecure {
+		hosts[h] = registry.Host{SkipVerify: true, Scheme: "http"}
+	}
+	return registry.New(registry.Config{
+		Keychain: keychain, Hosts: hosts, Proxy: http.ProxyFromEnvironment, UserAgent: userAgent(), Blobs: w.store,
+		Progress: w.progress,
+	})
+}
+
+func userAgent() string { return "builder/" + version() }
+
+// gitEnvironment is what git needs to know of the environment.
+func gitEnvironment() []string {
+	var env []string
+	for _, name := range []string{"PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// progress tells of a transfer.
+func (w *workshop) progress(what string, current, total int64) {
+	w.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionProgress, Text: what, Current: current, Total: total})
+}
+
+// notice tells the user something.
+func (w *workshop) notice(text string) {
+	w.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionNotice, Text: text})
+}
+
+// close undoes what was set up.
+func (w *workshop) close() error {
+	var errs []error
+	for _, undo := range slices.Backward(w.closing) {
+		errs = append(errs, undo())
+	}
+	w.closing = nil
+	return errors.Join(errs...)
+}
+
+// owners returns the ids that files can be given on this machine.
+func owners(h *sandbox.Host) snapshot.Owners {
+	ranges := func(extents []sandbox.Extent) (list []snapshot.IDRange) {
+		for _, e := range extents {
+			list = append(list, snapshot.IDRange{First: e.Inside, Count: e.Count})
+		}
+		return list
+	}
+	return snapshot.Owners{UIDs: ranges(h.UIDs), GIDs: ranges(h.GIDs)}
+}
+
+// cache returns the cache of results.
+func (w *workshop) cache() *cache.Dir {
+	return &cache.Dir{Path: w.path, Layers: storeLayers{w.store}}
+}
+
+// storeLayers finds layers in the store, for the cache.
+type storeLayers struct {
+	store *snapshot.Store
+}
+
+// Layer implements cache.Layers.
+func (s storeLayers) Layer(ctx context.Context, content v1.Hash) (v1.Layer, error) {
+	return s.store.Stored(ctx, content)
+}
+
+// Keep implements cache.Layers.
+func (s storeLayers) Keep(l v1.Layer) error {
+	if ours, ok := l.(*snapshot.Layer); ok {
+		return ours.Keep()
+	}
+	return fs.ErrNotExist
+}
+
+// worker returns what does the steps of a build.
+func (w *workshop) worker(o *buildOptions) (*ops.Worker, error) {
+	scratch := filepath.Join(w.store.Temporary(), "scratch")
+	remove, err := w.host.Memory(scratch)
+	if err != nil {
+		return nil, err
+	}
+	emulator := &platforms.Emulator{
+		Dir: filepath.Join(w.store.Temporary(), "binfmt"), QEMU: os.Getenv("BUILDER_QEMU_DIR"), Path: os.Getenv("PATH"),
+	}
+	w.closing = append(w.closing, remove, emulator.Close)
+	return &ops.Worker{
+		Store: w.store, Host: w.host, Images: &w.resolved, Secret: o.secret, Agent: o.agent,
+		Emulate: emulator.Enable, Scratch: scratch, HTTP: w.download, Git: w.checkout,
+	}, nil
+}
+
+// download brings the file behind a URL into a directory.
+func (w *workshop) download(ctx context.Context, op solver.HTTP) (string, error) {
+	r := fetch.Request{URL: op.URL, Filename: op.Filename}
+	if op.Checksum.Hex != "" {
+		r.Checksum = op.Checksum.String()
+	}
+	f, err := w.http.Fetch(ctx, r)
+	return f.Path, err
+}
+
+// checkout brings the tree of a commit into a directory.
+func (w *workshop) checkout(ctx context.Context, op solver.Git) (string, error) {
+	return w.git.Checkout(ctx, fetch.Checkout{
+		Commit: commitOf(op), Subdir: op.Subdir, KeepGitDir: op.KeepGitDir,
+		SkipSubmodules: op.SkipSubmodules, CommitTime: op.CommitTime,
+	})
+}
+
+func commitOf(op solver.Git) fetch.Commit {
+	return fetch.Commit{Remote: op.Remote, Ref: op.Ref, ID: op.Commit}
+}
+
+// secret returns the value of a secret.
+func (o *buildOptions) secret(id string) ([]byte, error) {
+	source, ok := o.secrets[id]
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	return source.read()
+}
+
+// agent returns the path of the socket of an SSH agent.
+func (o *buildOptions) agent(id string) (string, error) {
+	path, ok := o.agents[id]
+	if !ok {
+		return "", fs.ErrNotExist
+	}
+	return path, nil
+}
