@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"io"
 	"strings"
 )
 
@@ -90,5 +89,3 @@ func (s sums) asked() checksum {
 func sumOf(algorithm string, h hash.Hash) checksum {
 	return checksum(algorithm + ":" + hex.EncodeToString(h.Sum(nil)))
 }
-
-var _ io.Writer = sums{}

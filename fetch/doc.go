@@ -15,6 +15,7 @@
 //	repositories/KEY  a bare repository for every remote
 //	locks/KEY         locked by who makes one of the above
 //	tmp/NAME          what is being made, locked by who makes it
+//	known_hosts       the keys of ssh servers that were believed the first time
 //
 // Everything is made in tmp and renamed, so that what exists is complete; whatever a process that was
 // killed has left in tmp is removed by the next one. All locks are flock(2) locks, which end with the process.

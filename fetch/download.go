@@ -133,6 +133,9 @@ func (d *download) try(ctx context.Context) error {
 	if err := d.copy(body); err != nil {
 		return err
 	}
+	if d.total > 0 && d.size != d.total {
+		return fmt.Errorf("the server sent %d of %d bytes", d.size, d.total)
+	}
 	d.progress(d.size)
 	return nil
 }

@@ -4,6 +4,8 @@ package fetch
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,8 +27,11 @@ func (s *shelf) draft() (*draft, error) {
 			return nil, err
 		}
 		f, err := holdDir(dir)
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EWOULDBLOCK) {
 			continue // another process took it for a leftover
+		}
+		if err != nil {
+			return nil, fmt.Errorf("locking %s: %w", dir, err)
 		}
 		d := &draft{dir: dir, lock: f}
 		if err := os.MkdirAll(d.tree(), 0o700); err != nil {

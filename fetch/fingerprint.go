@@ -12,7 +12,8 @@ import (
 )
 
 // fingerprint names what the files below dir look like from outside: paths, modes, sizes, inodes and
-// modification times. Nothing is read.
+// modification times. Nothing is read. The time of change is not part of it, because a hard link that is made
+// elsewhere changes that too.
 func fingerprint(dir string) (string, error) {
 	h := sha256.New()
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {

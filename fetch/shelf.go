@@ -129,6 +129,30 @@ func (s *shelf) hold(key string, f *os.File) {
 	s.held[key] = f
 }
 
+// made returns the tree called e, which fill makes if there is none.
+func (s *shelf) made(ctx context.Context, e entry, fill func(*draft) error) (tree string, err error) {
+	if tree, ok := s.get(e); ok {
+		return tree, nil
+	}
+	l, err := s.lock(ctx, e.key)
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	if tree, ok := s.get(e); ok { // somebody else was about it
+		return tree, nil
+	}
+	d, err := s.draft()
+	if err != nil {
+		return "", err
+	}
+	defer d.drop()
+	if err := fill(d); err != nil {
+		return "", err
+	}
+	return s.keep(d, e)
+}
+
 // whole reports whether the tree in dir is as it was when it was made.
 func whole(dir, boot string) bool {
 	text, err := os.ReadFile(filepath.Join(dir, recordName))

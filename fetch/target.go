@@ -44,11 +44,11 @@ func newTarget(r Request) (target, error) {
 	return t, nil
 }
 
-// parseURL reads an address to download from. Errors do not hold it.
+// parseURL reads an address to download from.
 func parseURL(address string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, fmt.Errorf("reading a URL: %w", bare(err))
+		return nil, fmt.Errorf("downloading %s: %w", shown(address), badURL(address, err))
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("downloading %s: not an http or https URL", u.Redacted())

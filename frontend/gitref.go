@@ -26,10 +26,9 @@ type GitRef struct {
 	Checksum string
 	// Subdir is a directory of the repository, without slashes around it.
 	Subdir string
-	// KeepGitDir and Submodules are nil if the address does not say; submodules are fetched by default.
-	KeepGitDir, Submodules *bool
-	// CommitTime gives files the time of the commit.
-	CommitTime bool
+	// KeepGitDir, Submodules and CommitTime are nil if the address does not say; submodules are fetched by
+	// default. CommitTime gives files the time of the commit instead of that of the checkout.
+	KeepGitDir, Submodules, CommitTime *bool
 	// FetchByCommit: Checksum is the commit, whatever Ref is by now.
 	FetchByCommit bool
 	// Ambiguous: the address could be a path too, as github.com/name/repository is.
@@ -42,7 +41,7 @@ func (g GitRef) Op(commit string) solver.Git {
 		Remote: g.Remote, Ref: g.Ref, Commit: commit, Subdir: g.Subdir,
 		KeepGitDir:     g.KeepGitDir != nil && *g.KeepGitDir,
 		SkipSubmodules: g.Submodules != nil && !*g.Submodules,
-		CommitTime:     g.CommitTime,
+		CommitTime:     g.CommitTime != nil && *g.CommitTime,
 	}
 }
 
@@ -151,7 +150,8 @@ func (g *GitRef) readOption(name, value string, tag, branch *string) (err error)
 	case "checksum", "commit":
 		return g.pin(value)
 	case "mtime":
-		g.CommitTime = value == "commit"
+		commit := value == "commit"
+		g.CommitTime = &commit
 		if value != "commit" && value != "checkout" {
 			return fmt.Errorf("invalid mtime value: %q (must be \"checkout\" or \"commit\")", value)
 		}

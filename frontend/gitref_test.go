@@ -25,8 +25,8 @@ func TestParseGitRef(t *testing.T) {
 		{"https://h/r.git?commit=abc123", GitRef{Remote: "https://h/r.git", Checksum: "abc123"}},
 		{"https://h/r.git?checksum=ABC", GitRef{Remote: "https://h/r.git", Checksum: "ABC"}},
 		{"https://h/r.git?keep-git-dir&submodules=0", GitRef{Remote: "https://h/r.git", KeepGitDir: &yes, Submodules: &no}},
-		{"https://h/r.git?mtime=commit", GitRef{Remote: "https://h/r.git", CommitTime: true}},
-		{"https://h/r.git?mtime=checkout", GitRef{Remote: "https://h/r.git"}},
+		{"https://h/r.git?mtime=commit", GitRef{Remote: "https://h/r.git", CommitTime: &yes}},
+		{"https://h/r.git?mtime=checkout", GitRef{Remote: "https://h/r.git", CommitTime: &no}},
 		{"https://h/r.git?fetch-by-commit=1&commit=a0", GitRef{Remote: "https://h/r.git", Checksum: "a0", FetchByCommit: true}},
 		{"git://h/r", GitRef{Remote: "git://h/r"}},
 		{"ssh://git@h:22/r#x", GitRef{Remote: "ssh://git@h:22/r", Ref: "x"}},
@@ -78,7 +78,7 @@ func TestParseGitRefErrors(t *testing.T) {
 
 func TestGitOp(t *testing.T) {
 	yes, no := true, false
-	op := GitRef{Remote: "r", Ref: "f", Subdir: "d", KeepGitDir: &yes, Submodules: &no, CommitTime: true}.Op("c")
+	op := GitRef{Remote: "r", Ref: "f", Subdir: "d", KeepGitDir: &yes, Submodules: &no, CommitTime: &yes}.Op("c")
 	if !op.KeepGitDir || !op.SkipSubmodules || !op.CommitTime || op.Commit != "c" || op.Subdir != "d" {
 		t.Errorf("got %+v", op)
 	}

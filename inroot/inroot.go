@@ -105,7 +105,7 @@ func directory(dir *os.File, name string, mkdir Maker, links int) (*os.File, err
 		}
 		return directory(dir, Target(name, to), mkdir, links+1)
 	}
-	if err := mkdir(parent, base); err != nil {
+	if err := mkdir(parent, base); err != nil && !errors.Is(err, fs.ErrExist) { // another process may be making it
 		return nil, &fs.PathError{Op: "mkdir", Path: name, Err: err}
 	}
 	return OpenReal(parent, base, unix.O_PATH|unix.O_DIRECTORY)

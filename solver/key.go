@@ -105,6 +105,9 @@ func (o Git) describe(t *Text) {
 	t.flag("keep-git-dir", o.KeepGitDir)
 	t.flag("skip-submodules", o.SkipSubmodules)
 	t.flag("commit-time", o.CommitTime)
+	if o.KeepGitDir {
+		t.add("ref", o.Ref) // that HEAD is at
+	}
 	if o.KeepGitDir || !o.SkipSubmodules {
 		t.add("remote", o.Remote) // it is written into .git, and submodules may be relative to it
 	}

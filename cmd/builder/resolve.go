@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -137,8 +138,11 @@ func (b *build) urlContext(ctx context.Context, name, address string) (frontend.
 func (b *build) gitContext(ctx context.Context, ref frontend.GitRef) (solver.Git, error) {
 	commit, err := b.Commit(ctx, ref)
 	op := ref.Op(commit)
-	if ref.KeepGitDir == nil {
-		op.KeepGitDir = b.buildArgs["BUILDKIT_CONTEXT_KEEP_GIT_DIR"] == "1"
+	if keep, bad := strconv.ParseBool(b.buildArgs["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]); ref.KeepGitDir == nil && bad == nil {
+		op.KeepGitDir = keep
+	}
+	if ref.CommitTime == nil {
+		op.CommitTime = b.buildArgs["SOURCE_DATE_EPOCH"] != ""
 	}
 	return op, err
 }

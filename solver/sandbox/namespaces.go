@@ -87,7 +87,9 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 		return err
 	}
 	defer outside.Close()
-	c.root = &root{dir: s.Root}
+	if c.root, err = newRoot(s.Root); err != nil {
+		return err
+	}
 	result := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()

@@ -19,6 +19,8 @@ import (
 // so that no link in it can lead out, and without the magic links of /proc.
 type root struct {
 	dir *os.File
+	// device is the file system that dir is on.
+	device uint64
 	// stubs are the files and directories that were made to be mounted upon, in order.
 	stubs []stub
 }
@@ -32,6 +34,15 @@ type stub struct {
 	inode uint64
 	// times are those that the parent had before.
 	times [2]unix.Timespec
+}
+
+// newRoot returns the root that is open at dir.
+func newRoot(dir *os.File) (*root, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return nil, err
+	}
+	return &root{dir: dir, device: st.Dev}, nil
 }
 
 // open opens a path in the root for reference only.
@@ -89,6 +100,9 @@ func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
 	}
 	if err := unix.Fstatat(int(parent.Fd()), name, &made, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return err
+	}
+	if before.Dev != r.device {
+		return nil // in a cache or another mount: somebody else may be using the mount point too
 	}
 	held, err := inroot.OpenReal(parent, ".", unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
