@@ -46,14 +46,15 @@ type Dir struct {
 // record is the form of a solver.Record in a file. The file begins with a line that holds the SHA-256
 // of the rest.
 type record struct {
-	Version int       `json:"version"`
-	Text    string    `json:"text"`
-	Inputs  []v1.Hash `json:"inputs"`
+	Version int    `json:"version"`
+	Text    string `json:"text"`
+	// Inputs are hexadecimal, empty for an input that is not made of layers.
+	Inputs  []string  `json:"inputs"`
 	Content v1.Hash   `json:"content"`
 	Made    time.Time `json:"made"`
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
 func (d *Dir) opPath(op v1.Hash) string { return filepath.Join(d.Path, "acts", op.Hex) }
 
@@ -81,7 +82,13 @@ func (d *Dir) Get(ctx context.Context, op, key v1.Hash) (solver.Record, error) {
 	}
 	now := time.Now()
 	_ = os.Chtimes(name, now, now) // when it was last used
-	return solver.Record{Op: op, Key: key, Text: r.Text, Inputs: r.Inputs, Layer: l}, nil
+	found := solver.Record{Op: op, Key: key, Text: r.Text, Inputs: make([]v1.Hash, len(r.Inputs)), Layer: l}
+	for i, hex := range r.Inputs {
+		if hex != "" {
+			found.Inputs[i] = v1.Hash{Algorithm: "sha256", Hex: hex}
+		}
+	}
+	return found, nil
 }
 
 // miss makes fs.ErrNotExist of what says that a path cannot be.
@@ -124,7 +131,11 @@ func (d *Dir) Put(_ context.Context, r solver.Record) (solver.Record, error) {
 	if err != nil {
 		return r, err
 	}
-	rest, err := json.Marshal(record{recordVersion, r.Text, r.Inputs, content, time.Now()})
+	inputs := make([]string, len(r.Inputs))
+	for i, id := range r.Inputs {
+		inputs[i] = id.Hex
+	}
+	rest, err := json.Marshal(record{recordVersion, r.Text, inputs, content, time.Now()})
 	if err != nil {
 		return r, err
 	}

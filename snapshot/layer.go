@@ -35,6 +35,8 @@ type Layer struct {
 	keep func() error
 	// packing: somebody has asked for the packed form.
 	packing atomic.Bool
+	// pending reports whether nobody has asked for any form; nil if there is one.
+	pending func() bool
 }
 
 // ContentID names what the layer holds. For a layer that a step made it may have to be hashed first; the
@@ -128,6 +130,9 @@ func (l *Layer) pack() (*packed, error) {
 	l.packing.Store(true)
 	return l.packed()
 }
+
+// Pending reports whether the layer is only a stream so far, which nobody has asked to be written anywhere.
+func (l *Layer) Pending() bool { return l.pending != nil && l.pending() }
 
 // Form is how the layer is packed.
 func (l *Layer) Form() Form { return l.form }

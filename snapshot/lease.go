@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -38,6 +39,9 @@ func (s *Store) living() (map[string]bool, error) {
 	}
 	used := map[string]bool{}
 	for _, d := range dirs {
+		if strings.HasPrefix(d.Name(), "new-") {
+			continue // not begun to use anything, and not to be locked by others
+		}
 		dir := filepath.Join(s.path, "tmp", d.Name())
 		lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_SH|unix.LOCK_NB)
 		if err == nil && dir != s.tmp { // nobody holds it: its process is dead

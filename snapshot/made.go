@@ -74,6 +74,7 @@ func (m *made) layer(unpack func() (unpackedTree, error)) *Layer {
 	m.Layer.open = func(p *packed) (io.ReadCloser, error) { return os.Open(m.store.BlobPath(p.Digest)) }
 	m.Layer.fs = sync.OnceValues(m.read)
 	m.Layer.keep = m.keepOnce
+	m.Layer.pending = func() bool { return !m.packing.Load() && !m.unpacking.Load() }
 	return &m.Layer
 }
 
@@ -112,6 +113,8 @@ func (m *made) contentID() (v1.Hash, error) {
 
 func (m *made) packOnce() (*packed, error) {
 	var p *packed
+	m.store.packing <- struct{}{}
+	defer func() { <-m.store.packing }()
 	err := m.store.withSpace(func() error {
 		return m.withListing(func(list *listingWriter) (err error) {
 			p, err = m.store.pack(m.entries, m.form, list)

@@ -80,6 +80,11 @@ func (p Prune) choose(all []Object, now time.Time) []Object {
 
 // remove moves an object aside and, unless somebody uses it, removes it for good.
 func (s *Store) remove(o Object) (bool, error) {
+	for _, shelf := range s.shelves {
+		if shelf.Kind() == o.Kind {
+			return shelf.Remove(o)
+		}
+	}
 	from := filepath.Join(s.path, o.Name)
 	if o.Kind == ObjectCacheMount {
 		return s.removeCache(from)

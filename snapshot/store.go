@@ -35,29 +35,38 @@ const formatVersion = "builder store 1\n"
 type Store struct {
 	path   string
 	owners Owners
-	driver func() (driver, error)
-	tmp    string
-	lock   *os.File
+	// shelves keep objects of other kinds.
+	shelves []Shelf
+	driver  func() (driver, error)
+	tmp     string
+	lock    *os.File
 	// leases is the file that says what this process uses, leased what stands in it.
 	leases *os.File
 	leased sync.Map
 	boot   string
 	serial atomic.Int64
+	// packing has a slot for each layer that is packed at once.
+	packing chan struct{}
 
 	mu sync.Mutex
 	// closing is done by Close.
 	closing []func() error
 }
 
+// packLimit is how many layers are packed at once. Each uses all processors; a second one fills the gaps.
+const packLimit = 2
+
 // Options says how a store is used.
 type Options struct {
 	// Owners are the ids that files can be given.
 	Owners Owners
+	// Shelves are other places that count as parts of the store.
+	Shelves []Shelf
 }
 
 // Open opens the store at path and makes it if it is missing. Close it at the end.
 func Open(path string, o Options) (*Store, error) {
-	s := &Store{path: path, owners: o.Owners, boot: bootID()}
+	s := &Store{path: path, owners: o.Owners, shelves: o.Shelves, boot: bootID(), packing: make(chan struct{}, packLimit)}
 	if err := s.create(); err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", path, err)
 	}

@@ -25,8 +25,6 @@ const (
 	ObjectCacheMount ObjectKind = "cachemount"
 	// ObjectRecord is the remembered result of a step.
 	ObjectRecord ObjectKind = "record"
-	// ObjectDownload is a file or repository that was fetched.
-	ObjectDownload ObjectKind = "download"
 	// ObjectScan is what is remembered of a context.
 	ObjectScan ObjectKind = "scan"
 )
@@ -52,7 +50,7 @@ func (s *Store) Objects() ([]Object, error) {
 		return nil, err
 	}
 	var all []Object
-	for _, list := range []func() ([]Object, error){s.trees, s.blobs, s.cacheMounts, s.records, s.downloads, s.scans} {
+	for _, list := range []func() ([]Object, error){s.trees, s.blobs, s.cacheMounts, s.records, s.scans} {
 		objects, err := list()
 		if err != nil {
 			return nil, err
@@ -62,7 +60,25 @@ func (s *Store) Objects() ([]Object, error) {
 	for i := range all {
 		all[i].InUse = used[all[i].Name]
 	}
+	for _, shelf := range s.shelves {
+		objects, err := shelf.Objects()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, objects...)
+	}
 	return all, nil
+}
+
+// Shelf is a place in the directory of the store that keeps objects of another kind. They count and can be
+// forgotten like its own.
+type Shelf interface {
+	// Kind is the kind of all its objects.
+	Kind() ObjectKind
+	// Objects lists what is there.
+	Objects() ([]Object, error)
+	// Remove removes an object unless it is in use; then removed is false.
+	Remove(o Object) (removed bool, err error)
 }
 
 // list calls visit for every entry of a directory of the store, which need not exist.
@@ -135,20 +151,6 @@ func (s *Store) records() (all []Object, err error) {
 		})
 	})
 	return all, err
-}
-
-func (s *Store) downloads() (all []Object, err error) {
-	for _, dir := range []string{"web", "git"} {
-		err := s.list(dir, func(name string, info fs.FileInfo) error {
-			size, err := diskUsage(filepath.Join(s.path, name))
-			all = append(all, Object{Kind: ObjectDownload, Name: name, Size: size, LastUsed: info.ModTime()})
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
 }
 
 func (s *Store) scans() (all []Object, err error) {

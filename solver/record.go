@@ -212,10 +212,17 @@ func (b *build) lookup(ctx context.Context, n *node, key *Text) *Record {
 	return nil
 }
 
-// remember stores the layer that n gave on inputs under both keys, as soon as all of it is hashed. That
-// happens beside the build and cannot fail it.
-func (b *build) remember(ctx context.Context, n *node, inputs []Tree, l v1.Layer) {
+// remember stores the layer that n gave on inputs under both keys, as soon as all of it is hashed, and calls
+// done. That happens beside the build and cannot fail it.
+func (b *build) remember(ctx context.Context, n *node, inputs []Tree, l v1.Layer, done func()) {
 	b.background.Go(func() error {
+		defer done()
+		if pending(l) {
+			<-b.used // until then somebody may still ask for its bytes; only for the record they are not read
+			if pending(l) {
+				return nil
+			}
+		}
 		if err := b.store(ctx, n, inputs, l); err != nil && ctx.Err() == nil {
 			b.Emit(Event{
 				Time: time.Now(), Action: ActionWarning, Vertex: n.v.digest,

@@ -38,7 +38,7 @@ type Solver struct {
 func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Context, []Tree) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	b := &build{Solver: s, slots: semaphore.NewWeighted(int64(s.Jobs)), fail: cancel}
+	b := &build{Solver: s, slots: semaphore.NewWeighted(int64(s.Jobs)), fail: cancel, used: make(chan struct{})}
 	nodes := b.graph(ctx, roots)
 
 	b.background.Go(func() error {
@@ -50,6 +50,7 @@ func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Co
 		return nil
 	})
 	err := b.use(ctx, nodes, roots, use)
+	close(b.used)
 	if err != nil {
 		cancel(err)
 	}
@@ -67,6 +68,8 @@ type build struct {
 	// fail cancels everything; the first cause stays.
 	fail       context.CancelCauseFunc
 	background errgroup.Group
+	// used is closed when the trees have been used.
+	used chan struct{}
 }
 
 // node is a vertex of a build. Its functions compute once, however many ask.
@@ -194,7 +197,7 @@ func (b *build) solve(ctx context.Context, n *node) (Tree, error) {
 		}
 		if r = b.lookup(ctx, n, key); r != nil {
 			t := b.cached(n, inputs[0], r)
-			b.remember(ctx, n, inputs, r.Layer)
+			b.remember(ctx, n, inputs, r.Layer, func() {})
 			return t, nil
 		}
 	}
@@ -233,28 +236,36 @@ func (b *build) run(ctx context.Context, n *node, inputs []Tree) (Tree, error) {
 	if err != nil {
 		return Tree{}, b.failed(ctx, n, err)
 	}
-	defer unlock()
 	if r != nil {
+		unlock()
 		return b.cached(n, inputs[0], r), nil
 	}
-	if err := b.slots.Acquire(ctx, 1); err != nil {
+	l, err := b.perform(ctx, n, inputs)
+	if err != nil {
+		unlock()
 		return Tree{}, b.failed(ctx, n, err)
 	}
-	defer b.slots.Release(1)
+	t := b.finish(n, inputs[0], l)
+	b.remember(ctx, n, inputs, l, unlock) // who waits for the lock wants to find the record
+	return t, nil
+}
 
+// perform runs the step when there is a slot for it.
+func (b *build) perform(ctx context.Context, n *node, inputs []Tree) (v1.Layer, error) {
+	if err := b.slots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer b.slots.Release(1)
 	emit := func(e Event) {
 		e.Time, e.Vertex = time.Now(), n.v.digest
 		b.Emit(e)
 	}
 	emit(Event{Action: ActionStart, Step: n.v.Step, Platform: n.v.Platform})
 	l, err := b.Worker.Run(ctx, n.v, inputs, emit)
-	if err != nil {
-		return Tree{}, b.failed(ctx, n, err)
+	if err == nil {
+		emit(Event{Action: ActionDone})
 	}
-	emit(Event{Action: ActionDone})
-	t := b.finish(n, inputs[0], l)
-	b.remember(ctx, n, inputs, l)
-	return t, nil
+	return l, err
 }
 
 // failed reports the failure of a step. A step that was only stopped because another failed is not one.

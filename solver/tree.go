@@ -65,3 +65,9 @@ func ContentID(l v1.Layer) (v1.Hash, error) {
 	}
 	return l.DiffID()
 }
+
+// pending reports whether a layer is no more than a description of what it will hold.
+func pending(l v1.Layer) bool {
+	p, ok := l.(interface{ Pending() bool })
+	return ok && p.Pending()
+}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 
@@ -46,10 +45,7 @@ func (b *build) call(ctx context.Context) (ok bool, err error) {
 	if !b.json {
 		return ok, a.Print(os.Stdout)
 	}
-	e := json.NewEncoder(os.Stdout)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return ok, e.Encode(a)
+	return ok, printJSON(a)
 }
 
 // What --call can ask for.

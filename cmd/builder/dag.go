@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -45,8 +44,5 @@ func (b *build) graph(ctx context.Context) error {
 	if !b.json {
 		return solver.Print(os.Stdout, roots)
 	}
-	e := json.NewEncoder(os.Stdout)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(solver.Definitions(roots))
+	return printJSON(solver.Definitions(roots))
 }

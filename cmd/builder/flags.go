@@ -71,7 +71,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 
 // addMachine adds what decides about how the machine is used.
 func (f *buildFlags) addMachine(s *pflag.FlagSet) {
-	s.StringVar(&f.root, "root", "", "directory of the store (default: $BUILDER_ROOT, else $XDG_CACHE_HOME/builder)")
+	addRoot(s, &f.root)
 	s.StringVar(&f.sandbox, "sandbox", "auto", "sandbox for commands: auto, userns, single, chroot or none")
 	s.IntVar(&f.jobs, "jobs", 0, "how many steps may run at once (default: four for each processor, at least eight)")
 	s.StringArrayVar(&f.insecure, "insecure", nil, "registry that may be spoken to over http, or https with any certificate")

@@ -7,6 +7,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ const (
 
 func main() {
 	root := newRoot()
-	cmd, err := root.ExecuteC()
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return
 	}
@@ -54,7 +55,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{suggestFlag(cmd, err)} })
-	root.AddCommand(newBuild(), newDag(), newVersion())
+	root.AddCommand(newBuild(), newDag(), newDu(), newPrune(), newRegistry(), newVersion())
 	return root
 }
 

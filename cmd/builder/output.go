@@ -117,18 +117,23 @@ func (b *build) checkOutputs(ctx context.Context) error {
 
 // ready returns what takes layers as soon as they are known to be part of the result; nil if nothing does.
 func (b *build) ready(ctx context.Context) func(v1.Layer) {
+	var take []func(v1.Layer)
 	for _, out := range b.outputs {
-		if out.registry != nil {
-			return func(l v1.Layer) {
-				for _, out := range b.outputs {
-					if out.registry != nil {
-						out.registry.Layer(ctx, l)
-					}
-				}
-			}
+		switch {
+		case out.registry != nil:
+			take = append(take, func(l v1.Layer) { out.registry.Layer(ctx, l) })
+		case out.ships():
+			take = append(take, func(l v1.Layer) { go l.Digest() }) // begins to pack it; what goes wrong is told again
 		}
 	}
-	return nil
+	if take == nil {
+		return nil
+	}
+	return func(l v1.Layer) {
+		for _, t := range take {
+			t(l)
+		}
+	}
 }
 
 // stopOutputs ends what ready has begun.

@@ -58,17 +58,17 @@ func (w *workshop) open(o *buildOptions) (err error) {
 	if w.client, err = w.newClient(o.insecure); err != nil {
 		return err
 	}
-	downloads := filepath.Join(w.path, "fetch")
+	dir := downloads{w.path}.dir()
 	w.http = &fetch.HTTP{
-		Dir: downloads, UserAgent: userAgent(), Proxy: http.ProxyFromEnvironment, Secret: o.secret, Progress: w.progress,
+		Dir: dir, UserAgent: userAgent(), Proxy: http.ProxyFromEnvironment, Secret: o.secret, Progress: w.progress,
 	}
-	w.git = &fetch.Git{Dir: downloads, Env: gitEnvironment(), Secret: o.secret, Agent: o.agent, Progress: w.progress}
+	w.git = &fetch.Git{Dir: dir, Env: gitEnvironment(), Secret: o.secret, Agent: o.agent, Progress: w.progress}
 	w.closing = append(w.closing, func() error { w.http.Close(); w.git.Close(); return nil })
 	return nil
 }
 
 func (w *workshop) openStore() (err error) {
-	w.store, err = snapshot.Open(w.path, snapshot.Options{Owners: owners(w.host)})
+	w.store, err = snapshot.Open(w.path, snapshot.Options{Owners: owners(w.host), Shelves: []snapshot.Shelf{downloads{w.path}}})
 	if err != nil {
 		return &usageError{err}
 	}
