@@ -235,12 +235,18 @@ func (m *made) keepOnce() error {
 	if err != nil {
 		return err
 	}
+	unpacking := m.unpacking.Load()
+	if unpacking { // perhaps the ID came from packing it, and the directory is not complete yet
+		if _, err := m.unpacked(); err != nil {
+			return err
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.kept:
 		return nil
-	case m.unpacking.Load():
+	case unpacking:
 		m.kept = true
 		return m.store.publishTree(m.tree, m.listing, treeRecord{ID: id.Hex, Form: m.form, Size: m.size})
 	case m.packing.Load():
