@@ -33,12 +33,10 @@ func main() {
 	if err == nil {
 		return
 	}
-	var reported *reportedError
-	if !errors.As(err, &reported) {
+	if _, reported := errors.AsType[*reportedError](err); !reported {
 		fmt.Fprintln(os.Stderr, "builder: "+err.Error())
 	}
-	var usage *usageError
-	if errors.As(err, &usage) {
+	if _, usage := errors.AsType[*usageError](err); usage {
 		fmt.Fprintf(os.Stderr, "hint: see '%s --help'\n", cmd.CommandPath())
 	}
 	os.Exit(exitCode(err))

@@ -1,0 +1,53 @@
+# What can be done with this source. CONTRIBUTING.md says when to use what.
+
+GO        ?= go
+FUZZTIME  ?= 30s
+TESTFLAGS ?=
+# Where the conformance suite is: a directory with run.sh and data.tar.zst.
+CONFORMANCE ?= ../shared/conformance
+LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help build demo test check unit toybox e2e fuzz conformance bench bench-micro clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+build: ## make bin/builder, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/builder ./cmd/builder
+
+demo: ## build an image for two platforms, push it to a registry of its own, run both
+	$(GO) run ./examples/demo
+
+test: ## install what the tests need, then run all of them
+	.ci/install
+	$(MAKE) unit toybox e2e
+
+unit: ## run the tests of the packages and the scripts that drive the binary, with the race detector
+	CGO_ENABLED=1 $(GO) test -race -count=1 $(TESTFLAGS) ./...
+
+toybox: ## test the commands of the images that the tests build on
+	cd testdata/toybox && $(GO) vet . && $(GO) test -count=1 $(TESTFLAGS) .
+
+e2e: ## build on real Debian file systems for two platforms, against a real registry
+	$(GO) test -tags e2e -count=1 -timeout 40m $(TESTFLAGS) ./e2e
+
+check: ## formatting, vet, lint, go.mod: before every push
+	$(GO) vet ./... && $(GO) vet -tags e2e ./e2e
+	$(LINT) run --allow-parallel-runners ./...
+	$(GO) mod tidy -diff
+	cd testdata/toybox && $(GO) vet . && $(GO) test . && $(GO) mod tidy -diff
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	.ci/fuzz $(FUZZTIME)
+
+conformance: build ## compare what is built with BuildKit's results: CONFORMANCE=DIRECTORY names the suite
+	.ci/conformance $(CONFORMANCE) $(CURDIR)/bin/builder
+
+bench: build ## compare the speed of whole commands with other builders
+	$(GO) run ./bench -builder bin/builder
+
+bench-micro: ## measure the inner loops, in the format of benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count=6 ./...
+
+clean: ## remove what make has made
+	rm -rf bin
