@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/inroot"
+	"github.com/seed-298d225e/builder/owner"
 )
 
 // Dir is a directory of the machine as an FS. What changes in it while it is read is seen or not, but
@@ -122,8 +123,8 @@ func (d Dir) addXattrs(e *Entry, dir *os.File, base string) error {
 	if err != nil || len(xattrs) == 0 {
 		return err
 	}
-	if o, ok := parseOverride(xattrs[ownerXattr]); ok {
-		o.apply(e)
+	if r, ok := owner.Parse(xattrs[owner.Attribute]); ok {
+		applyRecord(e, r)
 	}
 	e.Opaque = e.Kind == Directory && xattrs[opaqueXattr] == "y"
 	e.implicit = xattrs[implicitXattr] == "y"

@@ -1,9 +1,8 @@
+//go:build linux
+
 package snapshot
 
-import (
-	"fmt"
-	"strings"
-)
+import "github.com/seed-298d225e/builder/owner"
 
 // Owners says which ids files on this machine can be given. Where one cannot, the owner is recorded in an
 // extended attribute of the file and read back from there.
@@ -35,49 +34,16 @@ func contains(ranges []IDRange, id uint32) bool {
 	return false
 }
 
-// ownerXattr is the attribute in which containers/storage and fuse-overlayfs record the owner and mode of
-// a file: "UID:GID:MODE", optionally followed by ":TYPE".
-const ownerXattr = "user.containers.override_stat"
-
-// override is what the owner attribute says.
-type override struct {
-	uid, gid, mode uint32
-	kind           string
-}
-
-func (o override) String() string {
-	s := fmt.Sprintf("%d:%d:%04o", o.uid, o.gid, o.mode)
-	if o.kind != "" {
-		s += ":" + o.kind
-	}
-	return s
-}
-
-func parseOverride(s string) (o override, ok bool) {
-	fields := strings.SplitN(s, ":", 4)
-	if len(fields) < 3 {
-		return o, false
-	}
-	if len(fields) == 4 {
-		o.kind = fields[3]
-	}
-	n, err := fmt.Sscanf(strings.Join(fields[:3], " "), "%d %d %o", &o.uid, &o.gid, &o.mode)
-	return o, err == nil && n == 3
-}
-
-// apply gives e what was recorded.
-func (o override) apply(e *Entry) {
-	e.UID, e.GID, e.Mode = o.uid, o.gid, o.mode
-	var major, minor uint32
-	switch kind, numbers, _ := strings.Cut(o.kind, "-"); kind {
-	case "char":
+// applyRecord gives e what is recorded of its file.
+func applyRecord(e *Entry, r owner.Record) {
+	e.UID, e.GID = r.UID, r.GID
+	switch r.Device {
+	case 'c':
 		e.Kind = CharDevice
-		_, _ = fmt.Sscanf(numbers, "%d-%d", &major, &minor)
-	case "block":
+	case 'b':
 		e.Kind = BlockDevice
-		_, _ = fmt.Sscanf(numbers, "%d-%d", &major, &minor)
 	default:
 		return
 	}
-	e.Major, e.Minor, e.Size, e.Open = major, minor, 0, nil
+	e.Mode, e.Major, e.Minor, e.Size, e.Open = r.Mode, r.Major, r.Minor, 0, nil
 }

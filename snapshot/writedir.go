@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/inroot"
+	"github.com/seed-298d225e/builder/owner"
 )
 
 // dirWriter writes the entries of one layer into a directory, in the form in which overlayfs takes a
@@ -170,12 +171,11 @@ func (w *dirWriter) putDevice(e *Entry) error {
 	if err := unix.Mknodat(dir, base, unix.S_IFREG|0o000, 0); err != nil {
 		return err
 	}
-	kind := "char"
+	r := owner.Record{UID: e.UID, GID: e.GID, Device: 'c', Major: e.Major, Minor: e.Minor, Mode: e.Mode}
 	if e.Kind == BlockDevice {
-		kind = "block"
+		r.Device = 'b'
 	}
-	o := override{e.UID, e.GID, e.Mode, fmt.Sprintf("%s-%d-%d", kind, e.Major, e.Minor)}
-	if err := unix.Lsetxattr(fdPath(w.parent)+"/"+base, ownerXattr, []byte(o.String()), 0); err != nil {
+	if err := owner.Set(fdPath(w.parent)+"/"+base, r); err != nil {
 		w.loose.skipped++
 		return unix.Unlinkat(dir, base, 0)
 	}
@@ -399,8 +399,7 @@ func (w *dirWriter) setOwner(base string, e *Entry) (mode uint32, err error) {
 		}
 		return e.Mode, unix.Fchownat(int(w.parent.Fd()), base, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
 	}
-	o := override{uid: e.UID, gid: e.GID, mode: e.Mode}
-	err = unix.Lsetxattr(fdPath(w.parent)+"/"+base, ownerXattr, []byte(o.String()), 0)
+	err = owner.Set(fdPath(w.parent)+"/"+base, owner.Record{UID: e.UID, GID: e.GID})
 	if e.Kind != Regular && e.Kind != Directory {
 		err = nil // links and FIFOs hold no such attributes
 	}
@@ -465,8 +464,7 @@ func setDirMetadata(dir *os.File, e *Entry, owners Owners) error {
 			return err
 		}
 	} else {
-		o := override{uid: e.UID, gid: e.GID, mode: e.Mode}
-		if err := unix.Fsetxattr(fd, ownerXattr, []byte(o.String()), 0); err != nil {
+		if err := owner.Set(fdPath(dir)+"/.", owner.Record{UID: e.UID, GID: e.GID}); err != nil {
 			return err
 		}
 	}

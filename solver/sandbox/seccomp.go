@@ -2,21 +2,18 @@
 
 package sandbox
 
-//go:generate go run sysnum_generate.go
-
 import (
-	_ "embed" // for the table of system call numbers
 	"errors"
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/solver/sandbox/sysnum"
 )
 
 // The seccomp filter of a command is Docker's default profile, read as data and assembled here, because
@@ -28,42 +25,6 @@ import (
 // EPERM, because libraries probe for those and fall back; socket through i386's socketcall is
 // refused, because its arguments cannot be seen and the profile means to keep AF_ALG and AF_VSOCK out;
 // and x32 numbers give ENOSYS, as on a kernel without x32.
-
-//go:embed sysnum.txt
-var sysnumTable string
-
-// abi is a set of system call numbers that the kernel offers to programs.
-type abi struct {
-	name  string
-	audit uint32
-	// x32: numbers with bit 30 set belong to another ABI of the same architecture word.
-	x32 bool
-}
-
-func abis(goarch string) []abi {
-	switch goarch {
-	case "amd64":
-		return []abi{{"amd64", unix.AUDIT_ARCH_X86_64, true}, {"386", unix.AUDIT_ARCH_I386, false}}
-	case "arm64":
-		return []abi{{"arm64", unix.AUDIT_ARCH_AARCH64, false}, {"arm", unix.AUDIT_ARCH_ARM, false}}
-	default:
-		return nil
-	}
-}
-
-// numbers returns the calls of an ABI by name.
-func (a abi) numbers() map[string]uint32 {
-	lines := strings.Split(strings.TrimSpace(sysnumTable), "\n")
-	column := slices.Index(strings.Fields(lines[0]), a.name)
-	numbers := make(map[string]uint32, len(lines))
-	for _, line := range lines[1:] {
-		f := strings.Fields(line)
-		if n, err := strconv.ParseUint(f[column], 10, 32); err == nil {
-			numbers[f[0]] = uint32(n)
-		}
-	}
-	return numbers
-}
 
 // Return values of a filter, see seccomp(2).
 const (
@@ -102,7 +63,7 @@ func defaultFilter(caps []string, notify []string) ([]bpf.RawInstruction, error)
 		args:   []specs.LinuxSeccompArg{{Index: 0, Value: 1, Op: specs.OpEqualTo}}, // SYS_SOCKET
 		action: retErrno(unix.EPERM),
 	}}, rules["socketcall"]...)
-	return assemble(abis(runtime.GOARCH), rules, action(profile.DefaultAction, profile.DefaultErrnoRet))
+	return assemble(sysnum.Of(runtime.GOARCH), rules, action(profile.DefaultAction, profile.DefaultErrnoRet))
 }
 
 func action(a specs.LinuxSeccompAction, errno *uint) uint32 {
@@ -116,7 +77,7 @@ func action(a specs.LinuxSeccompAction, errno *uint) uint32 {
 	}
 }
 
-func assemble(abis []abi, rules map[string][]rule, otherwise uint32) ([]bpf.RawInstruction, error) {
+func assemble(abis []sysnum.ABI, rules map[string][]rule, otherwise uint32) ([]bpf.RawInstruction, error) {
 	if len(abis) == 0 {
 		return nil, fmt.Errorf("no seccomp filter is known for %s", runtime.GOARCH)
 	}
@@ -124,7 +85,7 @@ func assemble(abis []abi, rules map[string][]rule, otherwise uint32) ([]bpf.RawI
 	p.op(bpf.LoadAbsolute{Off: offArch, Size: 4})
 	for _, a := range abis {
 		next := p.label()
-		p.jumpIf(bpf.JumpNotEqual, a.audit, next)
+		p.jumpIf(bpf.JumpNotEqual, a.Audit, next)
 		p.abi(a, rules, otherwise)
 		p.place(next)
 	}
@@ -150,10 +111,10 @@ type segment struct {
 }
 
 // segments describes all numbers of an ABI in ascending order.
-func segments(a abi, rules map[string][]rule, otherwise uint32) []segment {
+func segments(a sysnum.ABI, rules map[string][]rule, otherwise uint32) []segment {
 	byNumber := map[uint32][]rule{}
 	known := uint32(0)
-	for name, n := range a.numbers() {
+	for name, n := range a.Numbers() {
 		if n < 0x10000 { // arm has private calls far above the others
 			known = max(known, n)
 		}
@@ -186,9 +147,9 @@ func sameRules(a, b []rule) bool {
 }
 
 // abi emits the decision about a number of one ABI.
-func (p *program) abi(a abi, rules map[string][]rule, otherwise uint32) {
+func (p *program) abi(a sysnum.ABI, rules map[string][]rule, otherwise uint32) {
 	p.op(bpf.LoadAbsolute{Off: offNumber, Size: 4})
-	if a.x32 {
+	if a.X32 {
 		native := p.label()
 		p.jumpIf(bpf.JumpLessThan, 0x40000000, native)
 		p.ret(retErrno(unix.ENOSYS))

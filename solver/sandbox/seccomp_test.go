@@ -10,6 +10,8 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/solver/sandbox/sysnum"
 )
 
 // verdict runs the assembled filter on one call.
@@ -51,7 +53,7 @@ func filterVM(t testing.TB) *bpf.VM {
 }
 
 // want interprets the profile the slow and obvious way.
-func want(profile *specs.LinuxSeccomp, a abi, name string, args [6]uint64) uint32 {
+func want(profile *specs.LinuxSeccomp, a sysnum.ABI, name string, args [6]uint64) uint32 {
 	if name == "socketcall" && args[0] == 1 {
 		return retErrno(unix.EPERM)
 	}
@@ -110,12 +112,12 @@ func TestFilterEqualsProfile(t *testing.T) {
 		0, 1, 2, 8, 0x20000, 0x20008, unix.AF_ALG, unix.AF_ALG + 1, unix.AF_VSOCK, unix.AF_VSOCK + 1,
 		unix.CLONE_NEWUSER, unix.CLONE_VM, 0xffffffff, 1 << 32, 1<<32 | 1, 1<<63 | unix.AF_ALG,
 	}
-	for _, a := range abis("amd64") {
-		for name, nr := range a.numbers() {
+	for _, a := range sysnum.Of("amd64") {
+		for name, nr := range a.Numbers() {
 			for _, v := range values {
 				args := [6]uint64{v}
-				if got, want := verdict(t, vm, a.audit, nr, args), want(profile, a, name, args); got != want {
-					t.Errorf("%s %s(%#x): got %#x, want %#x", a.name, name, v, got, want)
+				if got, want := verdict(t, vm, a.Audit, nr, args), want(profile, a, name, args); got != want {
+					t.Errorf("%s %s(%#x): got %#x, want %#x", a.Name, name, v, got, want)
 				}
 			}
 		}
@@ -149,25 +151,25 @@ func FuzzSeccomp(f *testing.F) {
 	f.Add(false, uint32(102), uint64(1))
 	vm, profile := filterVM(f), defaultProfile(f)
 	names := map[string]map[uint32]string{}
-	for _, a := range abis("amd64") {
-		names[a.name] = map[uint32]string{}
-		for name, nr := range a.numbers() {
-			names[a.name][nr] = name
+	for _, a := range sysnum.Of("amd64") {
+		names[a.Name] = map[uint32]string{}
+		for name, nr := range a.Numbers() {
+			names[a.Name][nr] = name
 		}
 	}
 	f.Fuzz(func(t *testing.T, first bool, nr uint32, arg uint64) {
-		a := abis("amd64")[0]
+		a := sysnum.Of("amd64")[0]
 		if !first {
-			a = abis("amd64")[1]
+			a = sysnum.Of("amd64")[1]
 		}
 		args := [6]uint64{arg, arg >> 7}
-		name, ok := names[a.name][nr]
+		name, ok := names[a.Name][nr]
 		w := retErrno(unix.ENOSYS)
 		if ok {
 			w = want(profile, a, name, args)
 		}
-		if got := verdict(t, vm, a.audit, nr, args); got != w {
-			t.Errorf("%s %d(%#x): got %#x, want %#x", a.name, nr, arg, got, w)
+		if got := verdict(t, vm, a.Audit, nr, args); got != w {
+			t.Errorf("%s %d(%#x): got %#x, want %#x", a.Name, nr, arg, got, w)
 		}
 	})
 }
