@@ -49,6 +49,7 @@ type build struct {
 	source  *source
 	images  []*frontend.Image
 	outputs []output
+	guard   *secretGuard
 	summary display.Summary
 	id      string
 }
@@ -104,6 +105,7 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.open(b.buildOptions); err != nil {
 		return err
 	}
+	b.guard = b.newGuard()
 	if err := b.openOutputs(); err != nil {
 		return err
 	}
@@ -112,6 +114,9 @@ func (b *build) run(ctx context.Context) error {
 	g.Go(func() error { return b.checkOutputs(early) })
 	g.Go(func() error { return b.lower(early) })
 	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := b.guardGraph(); err != nil {
 		return err
 	}
 	return b.solve(ctx)
@@ -139,9 +144,23 @@ func (b *build) solve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := solver.Solver{Worker: worker, Cache: b.cache(), Jobs: b.jobs, Emit: b.display.Emit, Ready: b.ready(ctx)}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	b.guard.stop = stop
+	s := solver.Solver{
+		Worker: b.guard.watch(worker), Cache: b.cache(), Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
+	}
 	defer b.stopOutputs()
-	return s.Solve(ctx, b.roots(), b.export)
+	err = s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {
+		if err := b.guardLayers(worker, trees); err != nil {
+			return err
+		}
+		return b.export(ctx, trees)
+	})
+	if leak := b.guard.leaked(); leak != nil {
+		return leak
+	}
+	return err
 }
 
 // roots are the vertices of the images.
@@ -162,6 +181,6 @@ func (b *build) fail(ctx context.Context, err error) error {
 	if b.source != nil {
 		text = b.source.dockerfile
 	}
-	b.display.Fail(failure(err, text))
+	b.display.Fail(b.guard.failure(failure(err, text)))
 	return &reportedError{err}
 }

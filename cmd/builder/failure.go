@@ -22,7 +22,13 @@ func failure(err error, dockerfile []byte) display.Failure {
 	f := display.Failure{Message: err.Error(), Hints: hints(err)}
 	var vertex *solver.VertexError
 	var located *frontend.Error
+	var leak *leakError
 	switch {
+	case errors.As(err, &leak):
+		f.Message, f.Excerpt = leak.Error(), frontend.Excerpt(dockerfile, leak.at)
+		if leak.at.Start > 0 {
+			f.Message = fmt.Sprintf("%s:%d: %s", leak.at.File, leak.at.Start, leak.text)
+		}
 	case errors.As(err, &vertex):
 		at := vertex.Vertex.Step.Location
 		f.Vertex = vertex.Vertex.Digest().String()
@@ -44,7 +50,11 @@ func hints(err error) []string {
 	var status *registry.StatusError
 	var machine *machineError
 	var norung *sandbox.RungError
+	var leak *leakError
 	switch {
+	case errors.As(err, &leak):
+		add("what RUN --mount=type=secret shows to a command is in no layer as long as the command does not write it down")
+		add("--allow secret-in-layer permits it")
 	case errors.As(err, &norung), errors.As(err, &machine):
 		add("'builder doctor' tells what this machine allows and how to change that")
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):

@@ -48,7 +48,7 @@ func (f *buildFlags) addSteps(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.ssh, "ssh", nil, "SSH agent for the build: default, or ID=SOCKET")
 	s.StringVar(&f.network, "network", "default", "what commands can reach: default, none or host")
 	s.StringArrayVar(&f.addHosts, "add-host", nil, "add a line to /etc/hosts of commands, HOST:IP")
-	s.StringArrayVar(&f.allow, "allow", nil, "permit something to the build: network.host, security.insecure")
+	s.StringArrayVar(&f.allow, "allow", nil, "permit something to the build: network.host, security.insecure, secret-in-layer")
 	s.StringVar(&f.shmSize, "shm-size", "", "size of /dev/shm of commands, such as 128m")
 	s.StringArrayVar(&f.ulimits, "ulimit", nil, "resource limit of commands, NAME=SOFT[:HARD]")
 	s.StringVar(&f.cgroupParent, "cgroup-parent", "", "cgroup below which the commands' are made")

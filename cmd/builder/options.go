@@ -41,8 +41,8 @@ type buildOptions struct {
 	outputs   []outputSpec
 	progress  display.Mode
 	rung      sandbox.Rung
-	// allowInsecure and allowHostNetwork are what --allow permits.
-	allowInsecure, allowHostNetwork bool
+	// allowInsecure, allowHostNetwork and allowLeaks are what --allow permits.
+	allowInsecure, allowHostNetwork, allowLeaks bool
 	// method is what --call asks for, json that it be JSON.
 	method string
 	json   bool
@@ -322,8 +322,10 @@ func (o *buildOptions) readAllow() error {
 				o.allowHostNetwork = true
 			case "security.insecure":
 				o.allowInsecure = true
+			case "secret-in-layer":
+				o.allowLeaks = true
 			default:
-				return fmt.Errorf("--allow %q: it must be network.host or security.insecure", a)
+				return fmt.Errorf("--allow %q: it must be network.host, security.insecure or secret-in-layer", a)
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func (w *Worker) copy(ctx context.Context, v *solver.Vertex, op solver.Copy, inp
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, clamped(entries, v.Epoch), form(inputs[0])), nil
+	return w.Store.NewLayer(ctx, w.guarded(v, clamped(entries, v.Epoch)), form(inputs[0])), nil
 }
 
 // clamped makes no entry younger than epoch, if that is not nil.

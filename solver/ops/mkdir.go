@@ -38,5 +38,5 @@ func (w *Worker) mkdir(ctx context.Context, v *solver.Vertex, op solver.Mkdir, b
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, clamped(snapshot.Listed(made), v.Epoch), form(below)), nil
+	return w.Store.NewLayer(ctx, w.guarded(v, clamped(snapshot.Listed(made), v.Epoch)), form(below)), nil
 }

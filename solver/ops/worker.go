@@ -15,6 +15,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/seed-298d225e/builder/guard"
 	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver"
 	"github.com/seed-298d225e/builder/solver/sandbox"
@@ -43,6 +44,10 @@ type Worker struct {
 	// HTTP brings the file behind a URL, Git the tree of a commit, into a directory.
 	HTTP func(ctx context.Context, op solver.HTTP) (dir string, err error)
 	Git  func(ctx context.Context, op solver.Git) (dir string, err error)
+	// Guard, if not nil, looks for secrets in the layers that steps make. Leaked is told of each that it finds;
+	// the error is the one of reading the layer, nil permits it.
+	Guard  *guard.Guard
+	Leaked func(Leak) error
 
 	contexts sync.Map // directory and patterns → *contextFS
 }
