@@ -19,6 +19,7 @@ const module = "github.com/seed-298d225e/builder/"
 // exist. Tests may import more.
 func mayImport() map[string][]string {
 	return map[string][]string{
+		"guard":                     {},
 		"inroot":                    {},
 		"owner":                     {},
 		"platforms":                 {},
@@ -31,11 +32,11 @@ func mayImport() map[string][]string {
 		"cache":                     {"solver"},
 		"cmd/builder/display":       {"solver"},
 		"frontend":                  {"platforms", "solver"},
-		"solver/ops":                {"inroot", "platforms", "snapshot", "solver", "solver/sandbox"},
+		"solver/ops":                {"guard", "inroot", "platforms", "snapshot", "solver", "solver/sandbox"},
 		"solver/sandbox/sysnum":     {},
 		"solver/sandbox/supervisor": {"inroot", "owner", "solver/sandbox/sysnum"},
 		"cmd/builder": {
-			"cache", "cmd/builder/display", "exporter", "fetch", "frontend", "inroot", "platforms",
+			"cache", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
 			"registry", "snapshot", "solver", "solver/ops", "solver/sandbox",
 		},
 		// What tests, examples and measurements are made of.

@@ -97,15 +97,12 @@ func (g *secretGuard) leaked() error {
 }
 
 // watch makes w look for secrets in the layers it makes, and take them out of what commands print.
-func (g *secretGuard) watch(w *ops.Worker) solver.Worker {
-	if g.Guard == nil {
-		return w
-	}
+func (g *secretGuard) watch(w *ops.Worker) *watchedWorker {
 	w.Guard, w.Leaked = g.Guard, g.found
 	return &watchedWorker{w, g}
 }
 
-// watchedWorker is a worker of whose steps nothing secret is shown.
+// watchedWorker is a worker that shows nothing secret of its steps.
 type watchedWorker struct {
 	*ops.Worker
 	guard *secretGuard
@@ -113,6 +110,9 @@ type watchedWorker struct {
 
 // Run implements solver.Worker.
 func (w *watchedWorker) Run(ctx context.Context, v *solver.Vertex, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
+	if w.guard.Guard == nil {
+		return w.Worker.Run(ctx, v, inputs, emit)
+	}
 	var told []string
 	m := w.guard.Masker(
 		func(b []byte) { emit(solver.Event{Action: solver.ActionOutput, Output: b}) },
