@@ -93,12 +93,21 @@ var errChecks = errors.New("the Dockerfile was checked and has warnings")
 func (o *buildOptions) displayOptions() display.Options {
 	d := display.Options{
 		Mode: o.progress, Out: os.Stderr, Terminal: display.IsTerminal(os.Stderr),
-		Colour: os.Getenv("NO_COLOR") == "", Size: display.SizeOf(os.Stderr),
+		Colour: colour(display.IsTerminal(os.Stderr)), Size: display.SizeOf(os.Stderr),
 	}
 	if len(o.platforms) == 1 {
 		d.Platform = o.platforms[0].String()
 	}
 	return d
+}
+
+// colour reports whether what is printed may have colours: on a terminal, and in the log of a CI system, which
+// shows them; see no-color.org and force-color.org.
+func colour(terminal bool) bool {
+	if os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	return terminal || os.Getenv("CI") != "" || os.Getenv("FORCE_COLOR") != ""
 }
 
 func (b *build) run(ctx context.Context) error {

@@ -1,0 +1,2 @@
+#!/bin/sh
+echo "hello VERSION: I am $(whoami) on $(uname -m), $(cat /etc/built)"
