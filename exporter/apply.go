@@ -40,17 +40,13 @@ func flatten(ctx context.Context, layers []v1.Layer, s *spool) (*tree, error) {
 }
 
 func (t *tree) applyLayer(ctx context.Context, l v1.Layer, number int, s *spool) error {
-	digest, err := l.Digest()
-	if err != nil {
-		return err
-	}
 	r, err := l.Uncompressed()
 	if err == nil {
 		err = t.apply(cancellableReader(ctx, r), number, s)
 		err = errors.Join(err, r.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("reading layer %d, %s: %w", number, digest, err)
+		return fmt.Errorf("reading layer %d: %w", number, err)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -17,8 +16,6 @@ type Files struct {
 	Split *bool
 	// Source is the directory of the image that is written; empty is all of it: src.
 	Source string
-	// Epoch, if not nil, is the time that all files get: source-date-epoch.
-	Epoch *time.Time
 }
 
 // tree returns the files of r, their content in s.
@@ -34,6 +31,9 @@ func (f Files) tree(ctx context.Context, r Result, s *spool) (*tree, error) {
 		if err != nil {
 			return nil, err
 		}
+		if b.Epoch != nil {
+			t.root.date(unix.Timespec{Sec: b.Epoch.Unix(), Nsec: int64(b.Epoch.Nanosecond())})
+		}
 		if split {
 			all.root.adopt(platformDir(b.Platform), t.root)
 			continue
@@ -42,15 +42,12 @@ func (f Files) tree(ctx context.Context, r Result, s *spool) (*tree, error) {
 			return nil, err
 		}
 	}
-	if f.Epoch != nil {
-		all.root.date(unix.Timespec{Sec: f.Epoch.Unix(), Nsec: int64(f.Epoch.Nanosecond())})
-	}
 	return all, s.seal()
 }
 
 // image returns the files of one image.
 func (f Files) image(ctx context.Context, b Built, s *spool) (*tree, error) {
-	layers, err := b.Image.Layers()
+	layers, err := b.layers()
 	if err != nil {
 		return nil, err
 	}

@@ -308,7 +308,7 @@ func TestIndex(t *testing.T) {
 	c := testConfig()
 	c.Architecture, c.Variant = arm.Architecture, arm.Variant
 	a, b := testImage(t), newImage(t, c, randomLayers(t, types.OCILayer), Options{})
-	x, err := Index([]Built{{a, amd64, map[string]string{"k": "v"}}, {b, arm, nil}}, IndexOptions{Annotations: map[string]string{"i": "j"}})
+	x, err := Index([]Built{{Image: a, Platform: amd64, Annotations: map[string]string{"k": "v"}}, {Image: b, Platform: arm}}, IndexOptions{Annotations: map[string]string{"i": "j"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -13,11 +14,24 @@ import (
 
 // Built is an image of a result.
 type Built struct {
+	// Image may be nil for an output that writes files; then Layers are what they are taken from.
 	Image v1.Image
+	// Layers are lowest first. Nothing but what is in them is asked of them.
+	Layers []v1.Layer
+	// Epoch, if not nil, is the time that all its files get where files are written: source-date-epoch.
+	Epoch *time.Time
 	// Platform is what the image is for.
 	Platform v1.Platform
 	// Annotations are those of the image's descriptor: annotation-manifest-descriptor.KEY.
 	Annotations map[string]string
+}
+
+// layers are the layers of the image.
+func (b Built) layers() ([]v1.Layer, error) {
+	if b.Image == nil {
+		return b.Layers, nil
+	}
+	return b.Image.Layers()
 }
 
 // descriptor is how an index refers to the image.

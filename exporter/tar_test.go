@@ -73,7 +73,7 @@ func tarNames(t *testing.T, o Tar, r Result) ([]string, error) {
 			return nil, err
 		}
 		names = append(names, h.Name)
-		if o.Epoch != nil && !h.ModTime.Equal(*o.Epoch) {
+		if epoch := r.Images[0].Epoch; epoch != nil && !h.ModTime.Equal(*epoch) {
 			t.Errorf("%s is of %s", h.Name, h.ModTime)
 		}
 	}
@@ -82,6 +82,12 @@ func tarNames(t *testing.T, o Tar, r Result) ([]string, error) {
 func files(t *testing.T, p v1.Platform, entries ...tar.Header) Built {
 	t.Helper()
 	return Built{Image: newImage(t, testConfig(), []v1.Layer{layerOf(t, entries...)}, Options{}), Platform: p}
+}
+
+// old gives all files of an image a time.
+func old(b Built) Built {
+	b.Epoch = at(3)
+	return b
 }
 
 // Several platforms get a directory each, unless that is not wanted and nothing is in two of them.
@@ -98,7 +104,7 @@ func TestPlatformSplit(t *testing.T) {
 		{Result{Images: []Built{a}}, Files{}, []string{"bin/", "bin/a"}},
 		{Result{Images: []Built{a}}, Files{Split: &yes}, []string{"linux_arm_v7/", "linux_arm_v7/bin/", "linux_arm_v7/bin/a"}},
 		{Result{Images: []Built{a}, Index: testIndex(t, a)}, Files{}, []string{"linux_arm_v7/", "linux_arm_v7/bin/", "linux_arm_v7/bin/a"}},
-		{Result{Images: []Built{a, b}}, Files{Split: &no, Epoch: at(3)}, []string{"bin/", "bin/a", "bin/b"}},
+		{Result{Images: []Built{old(a), old(b)}}, Files{Split: &no}, []string{"bin/", "bin/a", "bin/b"}},
 		{Result{Images: []Built{a, b}}, Files{Source: "/bin"}, []string{"linux_arm64/", "linux_arm64/b", "linux_arm_v7/", "linux_arm_v7/a"}},
 	} {
 		got, err := tarNames(t, Tar{Files: c.f}, c.r)

@@ -19,16 +19,24 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// packed is what is known of a layer that was packed: the file layers/ID.
+// packed is what is known of a layer that was packed. The file layers/ID tells it of the way it was packed first;
+// if it is needed in another form too, that is made from the same archive, and told by layers/ID.COMPRESSION.
 type packed struct {
-	// Content is the ID that the file is named by, DiffID the digest of the tar archive.
+	// Content is the ID that the file is named by.
 	Content v1.Hash `json:"content"`
-	DiffID  v1.Hash `json:"diffID"`
-	// Digest and Size are those of the compressed archive in blobs.
-	Digest v1.Hash `json:"digest"`
-	Size   int64   `json:"size"`
-	Form   Form    `json:"form,omitempty"`
-	// Created is when that was. It goes into images, which are to be the same when they come from the cache.
+	// Tar is the digest of the tar archive as it was before it was compressed; DiffID is that of what comes out
+	// when the blob is decompressed.
+	Tar    v1.Hash `json:"tar"`
+	DiffID v1.Hash `json:"diffID"`
+	// Digest and Size are those of the blob in blobs.
+	Digest      v1.Hash     `json:"digest"`
+	Size        int64       `json:"size"`
+	Form        Form        `json:"form,omitempty"`
+	Compression Compression `json:"compression"`
+	// Annotations are for the descriptor of the layer.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// Created is when the layer was packed first. It goes into images, which are to be the same when they come
+	// from the cache.
 	Created time.Time `json:"created"`
 }
 
@@ -36,14 +44,28 @@ func (s *Store) packedPath(content v1.Hash) string {
 	return filepath.Join(s.path, "layers", content.Hex)
 }
 
-// packed returns what is known of the packed form of a layer, nil if nothing is or the blob is gone.
+// packed returns what is known of a layer as it was packed first, nil if nothing is or the blob is gone.
 func (s *Store) packed(content v1.Hash) *packed {
-	text, err := os.ReadFile(s.packedPath(content))
+	return s.readPacked(s.packedPath(content), content)
+}
+
+// repacked returns what is known of a layer as it was packed in another way from the same archive, nil if nothing
+// is or the blob is gone.
+func (s *Store) repacked(content, archive v1.Hash, c Compression) *packed {
+	p := s.readPacked(s.packedPath(content)+"."+c.String(), content)
+	if p == nil || p.Tar != archive || p.Compression != c {
+		return nil
+	}
+	return p
+}
+
+func (s *Store) readPacked(name string, content v1.Hash) *packed {
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return nil
 	}
 	var p packed
-	if err := json.Unmarshal(text, &p); err != nil || p.Content != content {
+	if err := json.Unmarshal(text, &p); err != nil || p.Content != content || p.Tar.Hex == "" {
 		return nil
 	}
 	blob := s.BlobPath(p.Digest)
@@ -61,8 +83,27 @@ func (s *Store) packed(content v1.Hash) *packed {
 
 // pack writes a layer as a compressed tar archive into the store: one pass over the entries gives the
 // content ID, the listing, the diff ID, the digest and the blob. If a layer with the same content was
-// packed before, that is the result, so that the same content always ships as the same bytes.
-func (s *Store) pack(entries Entries, form Form, list *listingWriter) (*packed, error) {
+// packed before, that is the result, even if it is compressed in another way: the same content always ships
+// as the same archive.
+func (s *Store) pack(entries Entries, form Form, list *listingWriter, c Compression) (*packed, error) {
+	return s.writePacked(func(w io.Writer) (*packed, error) {
+		p, err := writeBlob(w, entries, form, list, c)
+		if err != nil {
+			return nil, err
+		}
+		if before := s.packed(p.Content); before != nil {
+			return before, errPacked
+		}
+		return p, nil
+	}, s.packedPath)
+}
+
+// errPacked says that a layer has been packed before.
+var errPacked = errors.New("it has been packed before")
+
+// writePacked has write write a blob, and keeps it and what write returns, in the file that name says for a
+// content ID. If write fails with errPacked what it returns is the result.
+func (s *Store) writePacked(write func(io.Writer) (*packed, error), name func(v1.Hash) string) (*packed, error) {
 	tmp := s.temporary("blob")
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -70,20 +111,20 @@ func (s *Store) pack(entries Entries, form Form, list *listingWriter) (*packed, 
 	}
 	defer os.Remove(tmp)
 	defer f.Close()
-	p, err := writeBlob(f, entries, form, list)
+	p, err := write(f)
+	if errors.Is(err, errPacked) {
+		return p, nil
+	}
 	if err != nil {
 		return nil, err
-	}
-	if before := s.packed(p.Content); before != nil {
-		return before, nil
 	}
 	if err := f.Chmod(0o400); err != nil {
 		return nil, err
 	}
-	return p, s.keepPacked(tmp, p)
+	return p, s.keepPacked(tmp, p, name(p.Content))
 }
 
-func (s *Store) keepPacked(tmp string, p *packed) error {
+func (s *Store) keepPacked(tmp string, p *packed, name string) error {
 	blob := s.BlobPath(p.Digest)
 	if err := s.lease(blob); err != nil {
 		return err
@@ -98,29 +139,60 @@ func (s *Store) keepPacked(tmp string, p *packed) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(s.packedPath(p.Content), text)
+	return writeFile(name, text)
 }
 
 // writeBlob packs a layer to w.
-func writeBlob(w io.Writer, entries Entries, form Form, list *listingWriter) (*packed, error) {
-	diff, digest := sha256.New(), sha256.New()
-	size := &countingWriter{w: w}
-	z := newGzipWriter(io.MultiWriter(digest, size))
-	archive := bufio.NewWriterSize(io.MultiWriter(diff, z), 64<<10)
-	err := WriteTar(archive, observed(entries, list.add), form)
+func writeBlob(w io.Writer, entries Entries, form Form, list *listingWriter, c Compression) (*packed, error) {
+	z, err := newPacker(w, c)
+	if err != nil {
+		return nil, err
+	}
+	archive := bufio.NewWriterSize(z, 64<<10)
+	err = WriteTar(archive, observed(entries, list.add), form)
 	if err == nil {
 		err = archive.Flush()
 	}
-	if closing := z.Close(); err == nil {
+	p, closing := z.end()
+	if err == nil {
 		err = closing
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &packed{
-		Content: list.content.ID(), DiffID: sha256Hash(diff), Digest: sha256Hash(digest), Size: size.n, Form: form,
-		Created: time.Now().UTC(),
-	}, nil
+	p.Content, p.Form, p.Created = list.content.ID(), form, time.Now().UTC()
+	return p, nil
+}
+
+// packer compresses a tar archive and finds out what there is to know about it.
+type packer struct {
+	io.Writer
+	compressor   io.WriteCloser
+	archive, out hash.Hash
+	size         countingWriter
+	compression  Compression
+}
+
+// newPacker returns a packer that writes to w. It must be ended even after an error.
+func newPacker(w io.Writer, c Compression) (*packer, error) {
+	p := &packer{archive: sha256.New(), out: sha256.New(), size: countingWriter{w: w}, compression: c}
+	var err error
+	p.compressor, err = c.newWriter(io.MultiWriter(p.out, &p.size))
+	p.Writer = io.MultiWriter(p.archive, p.compressor)
+	return p, err
+}
+
+// end closes the compressor and tells what it wrote, without what only the entries say.
+func (p *packer) end() (*packed, error) {
+	if err := p.compressor.Close(); err != nil {
+		return nil, err
+	}
+	tar := sha256Hash(p.archive)
+	result := &packed{Tar: tar, DiffID: tar, Digest: sha256Hash(p.out), Size: p.size.n, Compression: p.compression}
+	if z, ok := p.compressor.(*stargzWriter); ok {
+		return result, z.describe(result)
+	}
+	return result, nil
 }
 
 // observed passes entries on and tells observe of each, with its Sum, once its content has been read.

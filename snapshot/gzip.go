@@ -17,7 +17,8 @@ import (
 const (
 	blockSize = 1 << 20
 	// window is how far back deflate can refer.
-	window    = 32 << 10
+	window = 32 << 10
+	// gzipLevel is the level that layers are compressed with if none is asked for.
 	gzipLevel = 6
 )
 
@@ -37,14 +38,15 @@ type gzipWriter struct {
 	ordered           chan *block
 	group             errgroup.Group
 	crc, size         uint32
+	level             int
 }
 
 // newGzipWriter returns a writer that compresses to w. It must be closed even after an error.
-func newGzipWriter(w io.Writer) *gzipWriter {
+func newGzipWriter(w io.Writer, level int) *gzipWriter {
 	cores := runtime.GOMAXPROCS(0)
 	z := &gzipWriter{
 		current: make([]byte, 0, blockSize), work: make(chan *block),
-		ordered: make(chan *block, cores+1),
+		ordered: make(chan *block, cores+1), level: level,
 	}
 	for range cores {
 		z.group.Go(z.compress)
@@ -98,7 +100,7 @@ func (z *gzipWriter) send(last bool) {
 // compress compresses blocks until there are no more.
 func (z *gzipWriter) compress() error {
 	var out sliceWriter
-	fw, err := flate.NewWriter(&out, gzipLevel)
+	fw, err := flate.NewWriter(&out, z.level)
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@
 package snapshot
 
 import (
+	"bufio"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,18 +25,21 @@ type Layer struct {
 	content func() (v1.Hash, error)
 	// dir returns the layer unpacked, in the form in which overlayfs takes it.
 	dir func() (*os.File, error)
-	// packed returns the packed form.
-	packed func() (*packed, error)
+	// pack returns the form that is packed first: as it is asked for first, or as it was found in the store.
+	pack func(Compression) (*packed, error)
+	// store has the packed forms, entries is what they are made of; nil if there was a packed form already.
+	store   *Store
+	entries Entries
 	// blob is the layer as it came from elsewhere, nil if it was made here.
 	blob v1.Layer
-	// open opens the packed form, as packed says it is.
-	open func(*packed) (io.ReadCloser, error)
 	// fs returns the layer for reading, without unpacking it if it is small.
 	fs func() (FS, error)
 	// keep makes sure that the layer is in the store under its content ID.
 	keep func() error
-	// packing: somebody has asked for the packed form.
-	packing atomic.Bool
+	// packing is how the packed form was asked for first, nil if it was not.
+	packing atomic.Pointer[Compression]
+	// repacking are the packed forms besides the first.
+	repacking sync.Map // Compression → func(*packed) (*packed, error)
 	// pending reports whether nobody has asked for any form; nil if there is one.
 	pending func() bool
 }
@@ -48,11 +53,7 @@ func (l *Layer) Digest() (v1.Hash, error) {
 	if l.blob != nil {
 		return l.blob.Digest()
 	}
-	p, err := l.pack()
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	return p.Digest, nil
+	return l.packed().Digest()
 }
 
 // DiffID returns the digest of the layer as a tar archive.
@@ -60,11 +61,7 @@ func (l *Layer) DiffID() (v1.Hash, error) {
 	if l.blob != nil {
 		return l.blob.DiffID()
 	}
-	p, err := l.pack()
-	if err != nil {
-		return v1.Hash{}, err
-	}
-	return p.DiffID, nil
+	return l.packed().DiffID()
 }
 
 // Size returns the size of the packed form in bytes.
@@ -72,11 +69,7 @@ func (l *Layer) Size() (int64, error) {
 	if l.blob != nil {
 		return l.blob.Size()
 	}
-	p, err := l.pack()
-	if err != nil {
-		return 0, err
-	}
-	return p.Size, nil
+	return l.packed().Size()
 }
 
 // Compressed opens the packed form.
@@ -84,23 +77,32 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	if l.blob != nil {
 		return l.blob.Compressed()
 	}
-	p, err := l.pack()
-	if err != nil {
-		return nil, err
-	}
-	return l.open(p)
+	return l.packed().Compressed()
 }
 
-// Uncompressed opens the layer as a tar archive.
+// Uncompressed opens the layer as a tar archive. Nothing is compressed for it.
 func (l *Layer) Uncompressed() (io.ReadCloser, error) {
-	if l.blob != nil {
+	switch {
+	case l.blob != nil:
 		return l.blob.Uncompressed()
+	case l.packing.Load() == nil && l.entries != nil:
+		return l.archive(), nil
 	}
-	r, err := l.Compressed()
-	if err != nil {
-		return nil, err
-	}
-	return gunzip(r)
+	return l.packed().Uncompressed()
+}
+
+// archive streams the layer as a tar archive from its entries.
+func (l *Layer) archive() io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		buffer := bufio.NewWriterSize(w, 64<<10)
+		err := WriteTar(buffer, l.entries, l.form)
+		if err == nil {
+			err = buffer.Flush()
+		}
+		w.CloseWithError(err)
+	}()
+	return r
 }
 
 // MediaType returns the media type of the packed form.
@@ -108,7 +110,7 @@ func (l *Layer) MediaType() (types.MediaType, error) {
 	if l.blob != nil {
 		return l.blob.MediaType()
 	}
-	return types.OCILayer, nil
+	return l.packed().MediaType()
 }
 
 // Created returns when the layer was packed for the first time. It is zero for one that came from elsewhere.
@@ -116,20 +118,14 @@ func (l *Layer) Created() (time.Time, error) {
 	if l.blob != nil {
 		return time.Time{}, nil
 	}
-	p, err := l.pack()
-	if err != nil {
-		return time.Time{}, err
-	}
-	return p.Created, nil
+	return l.packed().Created()
 }
+
+// packed is the layer as it is packed if nobody says how.
+func (l *Layer) packed() *Packed { return &Packed{l, DefaultCompression()} }
 
 // Unwrap returns the layer as it came from elsewhere, nil if it was made here.
 func (l *Layer) Unwrap() v1.Layer { return l.blob }
-
-func (l *Layer) pack() (*packed, error) {
-	l.packing.Store(true)
-	return l.packed()
-}
 
 // Pending reports whether the layer is only a stream so far, which nobody has asked to be written anywhere.
 func (l *Layer) Pending() bool { return l.pending != nil && l.pending() }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,12 +69,23 @@ func (m *made) layer(unpack func() (unpackedTree, error)) *Layer {
 		u, err := m.unpacked()
 		return u.dir, err
 	}
-	m.Layer.packed = sync.OnceValues(m.packOnce)
-	m.Layer.open = func(p *packed) (io.ReadCloser, error) { return os.Open(m.store.BlobPath(p.Digest)) }
+	m.Layer.pack = first(m.packOnce)
+	m.Layer.store, m.Layer.entries = m.store, m.entries
 	m.Layer.fs = sync.OnceValues(m.read)
 	m.Layer.keep = m.keepOnce
-	m.Layer.pending = func() bool { return !m.packing.Load() && !m.unpacking.Load() }
+	m.Layer.pending = func() bool { return m.packing.Load() == nil && !m.unpacking.Load() }
 	return &m.Layer
+}
+
+// first returns a function that does f once and always returns what that gave, whatever it is asked for later.
+func first[A, R any](f func(A) (R, error)) func(A) (R, error) {
+	var once sync.Once
+	var result R
+	var err error
+	return func(a A) (R, error) {
+		once.Do(func() { result, err = f(a) })
+		return result, err
+	}
 }
 
 // cancellable stops a stream when ctx is done.
@@ -95,8 +105,8 @@ func cancellable(ctx context.Context, entries Entries) Entries {
 
 // contentID takes the ID from who reads the entries anyway.
 func (m *made) contentID() (v1.Hash, error) {
-	if m.packing.Load() {
-		p, err := m.packed()
+	if c := m.packing.Load(); c != nil {
+		p, err := m.pack(*c)
 		if err != nil {
 			return v1.Hash{}, err
 		}
@@ -111,13 +121,13 @@ func (m *made) contentID() (v1.Hash, error) {
 	return m.hashed()
 }
 
-func (m *made) packOnce() (*packed, error) {
+func (m *made) packOnce(c Compression) (*packed, error) {
 	var p *packed
 	m.store.packing <- struct{}{}
 	defer func() { <-m.store.packing }()
 	err := m.store.withSpace(func() error {
 		return m.withListing(func(list *listingWriter) (err error) {
-			p, err = m.store.pack(m.entries, m.form, list)
+			p, err = m.store.pack(m.entries, m.form, list, c)
 			return err
 		})
 	})
@@ -249,7 +259,7 @@ func (m *made) keepOnce() error {
 	case unpacking:
 		m.kept = true
 		return m.store.publishTree(m.tree, m.listing, treeRecord{ID: id.Hex, Form: m.form, Size: m.size})
-	case m.packing.Load():
+	case m.packing.Load() != nil:
 		return nil
 	}
 	return fs.ErrNotExist

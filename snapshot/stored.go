@@ -32,15 +32,18 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 	l := &Layer{
 		form:    form,
 		content: func() (v1.Hash, error) { return content, nil },
-		open:    func(p *packed) (io.ReadCloser, error) { return os.Open(s.BlobPath(p.Digest)) },
+		store:   s,
 		keep:    func() error { return nil },
 	}
-	l.packed = sync.OnceValues(func() (*packed, error) {
+	l.pack = first(func(c Compression) (*packed, error) {
 		if known != nil {
 			return known, nil
 		}
-		return s.packTree(ctx, content, NewDir(dir), form)
+		return s.packTree(ctx, content, NewDir(dir), form, c)
 	})
+	if known == nil {
+		l.entries = s.treeEntries(ctx, content, NewDir(dir))
+	}
 	l.dir = sync.OnceValues(func() (*os.File, error) {
 		if dir != nil {
 			return dir, nil
@@ -58,14 +61,9 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 }
 
 // packTree packs a tree of the store.
-func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir, form Form) (*packed, error) {
-	f, err := os.Open(filepath.Join(s.treePath(content), "listing"))
-	if err != nil {
-		return nil, fmt.Errorf("packing a layer: %w", err)
-	}
-	defer f.Close()
+func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir, form Form, c Compression) (*packed, error) {
 	list := newListingWriter(io.Discard, form)
-	p, err := s.pack(cancellable(ctx, withContent(readListing(f), dir)), form, list)
+	p, err := s.pack(s.treeEntries(ctx, content, dir), form, list, c)
 	if err != nil {
 		return nil, fmt.Errorf("packing a layer: %w", err)
 	}
@@ -73,6 +71,19 @@ func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir, form For
 		return nil, fmt.Errorf("packing a layer: the tree %s in the store was changed", content.Hex)
 	}
 	return p, nil
+}
+
+// treeEntries streams a tree of the store.
+func (s *Store) treeEntries(ctx context.Context, content v1.Hash, dir Dir) Entries {
+	return func(yield func(*Entry, error) bool) {
+		f, err := os.Open(filepath.Join(s.treePath(content), "listing"))
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer f.Close()
+		cancellable(ctx, withContent(readListing(f), dir))(yield)
+	}
 }
 
 // unpackBlob unpacks a layer of ours that is in the store packed only.

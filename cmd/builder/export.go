@@ -22,7 +22,7 @@ func (b *build) export(ctx context.Context, trees []solver.Tree) error {
 	var all []exporter.Written
 	for i := range b.outputs {
 		out := &b.outputs[i]
-		result, err := b.result(out.spec, trees)
+		result, err := b.resultFor(out, trees)
 		if err != nil {
 			return err
 		}
@@ -37,6 +37,18 @@ func (b *build) export(ctx context.Context, trees []solver.Tree) error {
 		}
 	}
 	return b.conclude(trees, all)
+}
+
+// resultFor makes what an output is given: images, or only their layers if it writes no image.
+func (b *build) resultFor(out *output, trees []solver.Tree) (exporter.Result, error) {
+	if out.ships() {
+		return b.result(out.spec, trees)
+	}
+	var files exporter.Result
+	for i, t := range trees {
+		files.Images = append(files.Images, exporter.Built{Layers: t.Layers, Platform: b.images[i].Platform, Epoch: out.spec.epochFor(b.images[i])})
+	}
+	return files, nil
 }
 
 // result makes the images that an output is given.
@@ -64,13 +76,17 @@ func (b *build) result(spec *outputSpec, trees []solver.Tree) (exporter.Result, 
 
 func (b *build) image(spec *outputSpec, image *frontend.Image, t solver.Tree) (v1.Image, error) {
 	o := exporter.Options{
-		DockerTypes: spec.dockerTypes, Epoch: epochOf(image.Epoch),
+		DockerTypes: spec.dockerTypes, NonDistributable: spec.nonDistributable, Epoch: spec.epochFor(image),
 		Annotations: spec.annotations.of(manifest, image.Platform),
 	}
 	if image.Base != nil {
 		o.BaseHistory = len(image.Base.Config.History)
 	}
-	return exporter.Image(image.Config, t.Layers, o)
+	layers, err := spec.compression.packAll(b.store, t.Layers)
+	if err != nil {
+		return nil, err
+	}
+	return exporter.Image(image.Config, layers, o)
 }
 
 // conclude tells what was built.

@@ -25,7 +25,7 @@ func (b *build) request(p v1.Platform) frontend.Request {
 		PlatformImplicit: b.implicit, Hostname: hostname, Contexts: slices.Sorted(maps.Keys(b.contexts)),
 		Context: b.source.context, IgnorePatterns: b.source.ignore, NoCache: b.noCache, NoCacheStages: b.noCacheFilter,
 		Network: b.network, Hosts: b.hosts, Limits: b.limits,
-		AllowInsecure: b.allowInsecure, AllowHostNetwork: b.allowHostNetwork, Warn: b.warn,
+		AllowInsecure: b.allowInsecure, AllowHostNetwork: b.allowHostNetwork, Warn: b.warn, RewriteTimes: b.rewriteTimes(),
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-298d225e/builder/exporter"
+	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/registry"
 )
 
@@ -62,16 +63,21 @@ func (b *build) openOutput(spec *outputSpec) (out output, err error) {
 	case outputDocker:
 		out.to = exporter.Archive{Path: spec.dest, Stream: spec.stream(), Names: spec.names, Docker: true}
 	case outputLocal:
-		out.to = exporter.Local{Dir: spec.dest, Files: exporter.Files{Split: spec.platformSplit}}
+		out.to = exporter.Local{Dir: spec.dest, Delete: spec.remove, Files: spec.files()}
 	case outputTar:
 		out.to = exporter.Tar{
-			Path: spec.dest, Stream: spec.stream(), Temp: b.store.Temporary(), Files: exporter.Files{Split: spec.platformSplit},
+			Path: spec.dest, Stream: spec.stream(), Temp: b.store.Temporary(), Files: spec.files(),
 		}
 	case outputLoad:
 		out.to = loader{host: b.host, names: spec.names}
 	case outputCacheOnly:
 	}
 	return out, err
+}
+
+// files says which files an output writes.
+func (spec *outputSpec) files() exporter.Files {
+	return exporter.Files{Split: spec.platformSplit, Source: spec.source}
 }
 
 // stream returns standard output if that is where an output goes.
@@ -117,21 +123,25 @@ func (b *build) checkOutputs(ctx context.Context) error {
 
 // ready returns what takes layers as soon as they are known to be part of the result; nil if nothing does.
 func (b *build) ready(ctx context.Context) func(v1.Layer) {
-	var take []func(v1.Layer)
+	var ships []output
 	for _, out := range b.outputs {
-		switch {
-		case out.registry != nil:
-			take = append(take, func(l v1.Layer) { out.registry.Layer(ctx, l) })
-		case out.ships():
-			take = append(take, func(l v1.Layer) { go l.Digest() }) // begins to pack it; what goes wrong is told again
+		if out.ships() {
+			ships = append(ships, out)
 		}
 	}
-	if take == nil {
+	if ships == nil {
 		return nil
 	}
 	return func(l v1.Layer) {
-		for _, t := range take {
-			t(l)
+		for _, out := range ships {
+			packed, err := out.spec.compression.pack(b.store, l)
+			switch {
+			case err != nil: // is told again when the image is made
+			case out.registry != nil:
+				out.registry.Layer(ctx, packed)
+			default:
+				go packed.Digest() // begins to pack it; what goes wrong is told again
+			}
 		}
 	}
 }
@@ -169,8 +179,12 @@ func (out *output) describe(w exporter.Written) []string {
 	return nil
 }
 
-// epochOf returns the time of an image as the exporter takes it, nil if it is that of the build.
-func epochOf(seconds *int64) *time.Time {
+// epochFor returns the time of an image as the exporter takes it, nil if it is that of the build.
+func (spec *outputSpec) epochFor(image *frontend.Image) *time.Time {
+	seconds := spec.epoch
+	if seconds == nil {
+		seconds = image.Epoch
+	}
 	if seconds == nil {
 		return nil
 	}

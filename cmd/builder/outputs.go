@@ -5,8 +5,13 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/seed-298d225e/builder/snapshot"
 )
 
 // outputSpec is one --output.
@@ -19,11 +24,23 @@ type outputSpec struct {
 	// byDigest pushes without a tag.
 	byDigest, canonical bool
 	dockerTypes         bool
+	// nonDistributable keeps such layers out of registries.
+	nonDistributable bool
+	// insecure allows http, and any certificate.
+	insecure bool
 	// directory writes an OCI layout as a directory.
 	directory bool
 	// platformSplit is nil if nobody said.
 	platformSplit *bool
-	annotations   annotations
+	// source is the directory of the image that is written.
+	source string
+	// remove empties a directory of what is not in the result.
+	remove      bool
+	compression outputCompression
+	// rewriteTimes makes no file of the layers younger than the epoch, which is epoch, if that is not nil.
+	rewriteTimes bool
+	epoch        *int64
+	annotations  annotations
 }
 
 // outputKind is the type of an output.
@@ -69,10 +86,27 @@ func (o *buildOptions) readOutputs() error {
 			spec.names = o.tags
 		}
 	}
+	o.readOutputHosts()
 	if err := o.readAnnotations(); err != nil {
 		return err
 	}
 	return o.agreeing()
+}
+
+// readOutputHosts makes registry.insecure of an output what --insecure is.
+func (o *buildOptions) readOutputHosts() {
+	for _, spec := range o.outputs {
+		for _, n := range spec.names {
+			if ref, err := name.ParseReference(n); err == nil && spec.insecure { // what is wrong with it is told later
+				o.insecure = append(o.insecure, ref.Context().RegistryStr())
+			}
+		}
+	}
+}
+
+// rewriteTimes reports whether an output wants no file to be younger than the epoch.
+func (o *buildOptions) rewriteTimes() bool {
+	return slices.ContainsFunc(o.outputs, func(spec outputSpec) bool { return spec.rewriteTimes })
 }
 
 // readAnnotations adds --annotation to the outputs that have images.
@@ -133,54 +167,15 @@ func parseOutput(s string) (spec outputSpec, err error) {
 	default:
 		return spec, fmt.Errorf("unknown type %q: it is one of registry, image, oci, docker, local, tar, cacheonly", kind)
 	}
-	for key, value := range fields {
-		if err := spec.set(key, value); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		if err := spec.set(key, fields[key]); err != nil {
 			return spec, err
 		}
 	}
+	if spec.kind == outputDocker && spec.dest == "" {
+		spec.kind = outputLoad
+	}
 	return spec, spec.check()
-}
-
-// set understands one option of an output.
-func (spec *outputSpec) set(key, value string) (err error) {
-	if strings.HasPrefix(key, "annotation") {
-		a, err := outputAnnotation(key, value)
-		spec.annotations = append(spec.annotations, a)
-		return err
-	}
-	flag := func(to *bool) error {
-		*to, err = strconv.ParseBool(first(value, "true"))
-		if err != nil {
-			return fmt.Errorf("%s=%s: it must be true or false", key, value)
-		}
-		return nil
-	}
-	switch key {
-	case "dest":
-		spec.dest = value
-		return nil
-	case "name":
-		spec.names = strings.Split(value, ",")
-		return nil
-	case "push":
-		return flag(&spec.push)
-	case "push-by-digest":
-		return flag(&spec.byDigest)
-	case "name-canonical":
-		return flag(&spec.canonical)
-	case "platform-split":
-		spec.platformSplit = new(bool)
-		return flag(spec.platformSplit)
-	case "tar":
-		err := flag(&spec.directory)
-		spec.directory = !spec.directory
-		return err
-	case "oci-mediatypes":
-		err := flag(&spec.dockerTypes)
-		spec.dockerTypes = !spec.dockerTypes
-		return err
-	}
-	return fmt.Errorf("unknown option %q", key)
 }
 
 func (spec *outputSpec) check() error {
@@ -193,9 +188,12 @@ func (spec *outputSpec) check() error {
 			return errors.New("a directory cannot be written to standard output")
 		}
 	case outputImage, outputCacheOnly, outputLoad:
-		if spec.dest != "" {
-			return fmt.Errorf("type=%s has no dest", spec.kind)
-		}
+	}
+	if err := spec.compression.check(); err != nil {
+		return err
+	}
+	if way := spec.compression.way; way != nil && way.Kind == snapshot.EStargz && spec.dockerTypes {
+		return errors.New("compression=estargz needs OCI media types, whose manifests have the place for what its readers need to know")
 	}
 	return nil
 }
