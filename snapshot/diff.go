@@ -224,17 +224,3 @@ func sameContent(a, b *Entry) (bool, error) {
 }
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
-
-// layerEntries streams a layer from the directory that holds it, as it was written there.
-func layerEntries(dir FS) Entries {
-	return func(yield func(*Entry, error) bool) {
-		for e, err := range Walk(dir, "") {
-			if err == nil && e.hides() {
-				e = &Entry{Path: e.Path, Kind: Whiteout}
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
-	}
-}

@@ -19,6 +19,11 @@ import (
 
 // export makes images of the trees and gives them to the outputs.
 func (b *build) export(ctx context.Context, trees []solver.Tree) error {
+	if b.squash {
+		if err := b.squashAll(ctx, trees); err != nil {
+			return fmt.Errorf("squashing layers: %w", err)
+		}
+	}
 	var all []exporter.Written
 	for i := range b.outputs {
 		out := &b.outputs[i]

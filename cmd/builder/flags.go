@@ -13,6 +13,7 @@ type buildFlags struct {
 	outputs, secrets, ssh, addHosts, ulimits       []string
 	noCacheFilter, allow, annotations, insecure    []string
 	noCache, pull, push, noPush, load, quiet       bool
+	squash                                         bool
 	check, debug                                   bool
 
 	root, sandbox string
@@ -61,6 +62,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	s.BoolVar(&f.noPush, "no-push", false, "do not push the image")
 	s.StringArrayVarP(&f.outputs, "output", "o", nil, "where to put the result: type=registry|image|oci|docker|local|tar|cacheonly[,dest=PATH]...")
 	s.BoolVar(&f.load, "load", false, "load the image into docker or podman")
+	s.BoolVar(&f.squash, "squash", false, "make one layer of all that the Dockerfile adds to its base")
 	s.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation, [index:|manifest:|manifest[PLATFORM]:]NAME=VALUE")
 	s.StringVar(&f.iidFile, "iidfile", "", "write the image's ID to a file")
 	s.StringVar(&f.metadataFile, "metadata-file", "", "write what was built to a file, as JSON")

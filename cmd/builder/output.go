@@ -129,7 +129,7 @@ func (b *build) ready(ctx context.Context) func(v1.Layer) {
 			ships = append(ships, out)
 		}
 	}
-	if ships == nil {
+	if ships == nil || b.squash {
 		return nil
 	}
 	return func(l v1.Layer) {
