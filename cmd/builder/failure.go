@@ -55,7 +55,14 @@ func hints(err error) []string {
 	case errors.As(err, &leak):
 		add("what RUN --mount=type=secret shows to a command is in no layer as long as the command does not write it down")
 		add("--allow secret-in-layer permits it")
-	case errors.As(err, &norung), errors.As(err, &machine):
+	case errors.As(err, &norung):
+		for _, r := range norung.Refusals {
+			if r.Fix != "" {
+				add("for %s: %s", r.Rung, r.Fix)
+			}
+		}
+		add("'builder doctor' tells what this machine allows and how to change that")
+	case errors.As(err, &machine):
 		add("'builder doctor' tells what this machine allows and how to change that")
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		add("'builder prune' frees what is not in use; --root puts the store elsewhere")

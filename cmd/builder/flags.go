@@ -18,7 +18,7 @@ type buildFlags struct {
 
 	root, sandbox string
 	jobs          int
-	memory, cpus  string
+	resources     resourceFlags
 }
 
 func (f *buildFlags) add(s *pflag.FlagSet) {
@@ -52,6 +52,7 @@ func (f *buildFlags) addSteps(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.allow, "allow", nil, "permit something to the build: network.host, security.insecure, secret-in-layer")
 	s.StringVar(&f.shmSize, "shm-size", "", "size of /dev/shm of commands, such as 128m")
 	s.StringArrayVar(&f.ulimits, "ulimit", nil, "resource limit of commands, NAME=SOFT[:HARD]")
+	f.resources.add(s)
 	s.StringVar(&f.cgroupParent, "cgroup-parent", "", "cgroup below which the commands' are made")
 }
 

@@ -37,6 +37,7 @@ type buildOptions struct {
 	agents    map[string]string
 	hosts     []solver.HostEntry
 	limits    solver.Limits
+	resources sandbox.Resources
 	network   solver.Network
 	outputs   []outputSpec
 	progress  display.Mode
@@ -252,6 +253,10 @@ func (o *buildOptions) readLimits() error {
 			return fmt.Errorf("--shm-size: %w", err)
 		}
 		o.limits.ShmSize = n
+	}
+	var err error
+	if o.resources, err = o.buildFlags.resources.read(); err != nil {
+		return err
 	}
 	o.limits.CgroupParent = o.cgroupParent
 	for _, s := range o.ulimits {

@@ -171,7 +171,7 @@ func (w *workshop) worker(o *buildOptions) (*ops.Worker, error) {
 	w.closing = append(w.closing, remove, emulator.Close)
 	return &ops.Worker{
 		Store: w.store, Host: w.host, Images: &w.resolved, Secret: o.secret, Agent: o.agent,
-		Emulate: emulator.Enable, Scratch: scratch, HTTP: w.download, Git: w.checkout,
+		Emulate: emulator.Enable, Scratch: scratch, Resources: o.resources, HTTP: w.download, Git: w.checkout,
 	}, nil
 }
 

@@ -74,6 +74,7 @@ func (r *run) run(ctx context.Context, v *solver.Vertex, root *snapshot.Active, 
 	if err != nil {
 		return err
 	}
+	r.tell()
 	err = r.worker.Host.Run(ctx, sandbox.Spec{
 		Root: root.Root(), Args: r.op.Args, Env: r.environment(v, home), Dir: r.op.Dir, User: user,
 		Hostname: r.op.Hostname, Mounts: mounts, Network: network(r.op.Network), Limits: limits,
@@ -139,13 +140,19 @@ func network(n solver.Network) sandbox.Network {
 }
 
 func (r *run) limits() (sandbox.Limits, error) {
-	l := sandbox.Limits{ShmSize: r.op.Limits.ShmSize}
+	l := sandbox.Limits{
+		ShmSize: r.op.Limits.ShmSize, Resources: r.worker.Resources, CgroupParent: r.op.Limits.CgroupParent,
+	}
 	for _, u := range r.op.Limits.Ulimits {
 		resource, ok := sandbox.Resource(u.Name)
 		if !ok {
 			return l, fmt.Errorf("there is no resource limit %q", u.Name)
 		}
-		l.Rlimits = append(l.Rlimits, sandbox.Rlimit{Resource: resource, Soft: uint64(u.Soft), Hard: uint64(u.Hard)})
+		limit := sandbox.Rlimit{Resource: resource, Soft: uint64(u.Soft), Hard: uint64(u.Hard)}
+		if err := limit.Check(); err != nil {
+			return l, fmt.Errorf("limiting %s: %w", u.Name, err)
+		}
+		l.Rlimits = append(l.Rlimits, limit)
 	}
 	return l, nil
 }

@@ -49,7 +49,11 @@ type Worker struct {
 	Guard  *guard.Guard
 	Leaked func(Leak) error
 
+	// Resources bounds what each command may use.
+	Resources sandbox.Resources
+
 	contexts sync.Map // directory and patterns → *contextFS
+	told     notices
 }
 
 // Source returns the tree of a vertex without inputs.

@@ -17,6 +17,8 @@ type command struct {
 	parts *hostParts
 	root  *root
 	stdio [3]*os.File
+	// group is the control group of the command.
+	group *group
 	// oldRoot is the root to give up, proc the directory to mount /proc on, dir the working directory.
 	oldRoot, proc, dir *os.File
 	// userns is the user namespace of all commands; nil if they stay in this one.
@@ -71,10 +73,8 @@ func (c *command) calls() *callList {
 }
 
 func (c *command) cgroup(l *callList) {
-	if c.spec.Limits.Cgroup != nil {
-		zero := []byte("0")
-		l.add("entering the cgroup", unix.SYS_OPENAT, c.spec.Limits.Cgroup.Fd(), l.text("cgroup.procs"), unix.O_WRONLY|unix.O_CLOEXEC).save = true
-		l.addSaved("entering the cgroup", unix.SYS_WRITE, 0, l.bytes(zero), 1)
+	for _, procs := range c.group.procs {
+		l.add("entering the control group", unix.SYS_WRITE, procs.Fd(), l.text("0"), 1)
 	}
 }
 

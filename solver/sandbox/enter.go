@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"os/user"
 	"runtime"
 	"strconv"
 	"sync"
@@ -36,6 +35,8 @@ type Host struct {
 
 	// outside is the way to L0; nil if there is none.
 	outside *outside
+	// groups are the control groups that commands can be put into.
+	groups cgroupTree
 	// What commands share is made when the first needs it.
 	userns  func() (*os.File, error)
 	filter  func() ([]bpf.RawInstruction, error)
@@ -64,7 +65,7 @@ func Enter(best Rung) (*Host, error) {
 		if err == nil {
 			return h, nil
 		}
-		refusals = append(refusals, Refusal{rung, err.Error()})
+		refusals = append(refusals, refusal(rung, err))
 	}
 	return nil, errors.New("no sandbox")
 }
@@ -122,11 +123,7 @@ func (h *Host) idMap() (idMap, error) {
 		gids, err := readIDMap("/proc/self/gid_map")
 		return idMap{UIDs: identity(uids), GIDs: identity(gids)}, err
 	}
-	u := userID{name: strconv.Itoa(uid), uid: strconv.Itoa(uid)}
-	if known, err := user.LookupId(u.uid); err == nil {
-		u.name = known.Username
-	}
-	return subordinateMap(u, uid, gid)
+	return subordinateMap(currentUser(), uid, gid)
 }
 
 // hasCapability reports whether this process has an effective capability.

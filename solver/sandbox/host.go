@@ -36,6 +36,8 @@ func ParseRung(name string) (Rung, error) {
 type Refusal struct {
 	Rung Rung   `json:"rung"`
 	Why  string `json:"why"`
+	// Fix says what to change to have it; empty if nothing is known.
+	Fix string `json:"fix,omitempty"`
 }
 
 // RungError says that commands cannot be run on this machine.

@@ -78,10 +78,15 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 	if err != nil {
 		return err
 	}
+	group, err := h.makeGroup(&s.Limits)
+	if err != nil {
+		return err
+	}
+	defer group.remove()
 	if s.Network == NetworkPrivate {
 		h.private()
 	}
-	c := &command{host: h, spec: s, userns: userns, program: program, stdio: [3]*os.File{stdin, stdout, stderr}}
+	c := &command{host: h, spec: s, group: group, userns: userns, program: program, stdio: [3]*os.File{stdin, stdout, stderr}}
 	outside, err := os.Open("/proc/self/ns/mnt")
 	if err != nil {
 		return err
@@ -101,7 +106,7 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 		c.root.removeStubs()
 		result <- err
 	}()
-	return <-result
+	return group.explain(<-result)
 }
 
 // run gives the calling thread the surroundings of the command, starts it from there and waits.

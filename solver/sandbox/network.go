@@ -28,6 +28,9 @@ type privateNetwork struct {
 
 // Private reports whether commands can have a private network, and if not, why.
 func (h *Host) Private() (ok bool, why string) {
+	if h.private == nil {
+		return false, "without namespaces there is none"
+	}
 	n := h.private()
 	return n.ns != nil, n.why
 }

@@ -111,6 +111,8 @@ type outsideProgram struct {
 	ID   int      `json:"id"`
 	Args []string `json:"args"`
 	Env  []string `json:"env,omitempty"`
+	// Join, if not empty, is the cgroup.procs of a control group that L0 is to move into instead.
+	Join string `json:"join,omitempty"`
 }
 
 // outsideStatus says that the program with a number has ended, or why it was never begun.
@@ -163,7 +165,7 @@ func (o *outside) run(ctx context.Context, p outsideProgram, stdio ...*os.File) 
 	o.running[p.ID] = ended
 	o.mu.Unlock()
 	if err := o.send(message{Start: &p}, stdio...); err != nil {
-		return fmt.Errorf("running %s: %w", p.Args[0], err)
+		return fmt.Errorf("asking the process outside: %w", err)
 	}
 	canceled := ctx.Done()
 	for {
@@ -183,6 +185,11 @@ func (o *outside) run(ctx context.Context, p outsideProgram, stdio ...*os.File) 
 			return exitErrorOf(s.Status)
 		}
 	}
+}
+
+// join moves L0 into a control group.
+func (o *outside) join(procs string) error {
+	return o.run(context.Background(), outsideProgram{Join: procs}) //nolint:forbidigo // it ends at once
 }
 
 // attendant is L0 once L1 has entered: it passes signals on and runs the programs that must run outside.
@@ -206,6 +213,12 @@ func (a *attendant) serve() {
 			a.running[m.Start.ID] = cancel
 			a.mu.Unlock()
 			go a.start(ctx, m.Start, files)
+		case m.Start != nil && m.Start.Join != "":
+			status := outsideStatus{ID: m.Start.ID}
+			if err := os.WriteFile(m.Start.Join, []byte("0"), 0); err != nil {
+				status.Err = err.Error()
+			}
+			_ = a.send(message{Ended: &status}) // L1 may be gone
 		case m.Stop != 0:
 			a.stop(m.Stop)
 		}

@@ -2,7 +2,12 @@
 
 package sandbox
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
 
 // Resource returns the resource that a limit called name, as ulimit and docker call it, bounds.
 func Resource(name string) (resource int, ok bool) {
@@ -14,4 +19,23 @@ func Resource(name string) (resource int, ok bool) {
 		"rttime": unix.RLIMIT_RTTIME, "sigpending": unix.RLIMIT_SIGPENDING, "stack": unix.RLIMIT_STACK,
 	}[name]
 	return resource, ok
+}
+
+// Check says whether this process may set the limit: without rights over the machine only up to its own.
+func (r Rlimit) Check() error {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(r.Resource, &own); err != nil {
+		return err
+	}
+	if r.Hard > own.Max {
+		return fmt.Errorf("%s is above %d, the most that this user may have (see ulimit -H)", number(r.Hard), own.Max)
+	}
+	return nil
+}
+
+func number(n uint64) string {
+	if n == unix.RLIM_INFINITY {
+		return "unlimited"
+	}
+	return strconv.FormatUint(n, 10)
 }

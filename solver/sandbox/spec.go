@@ -62,10 +62,12 @@ const (
 // Limits bounds what a command may use; zero values mean no limit of ours.
 type Limits struct {
 	// ShmSize is the size of /dev/shm in bytes; 0 means 64 MiB.
-	ShmSize int64
-	Rlimits []Rlimit
-	// Cgroup, if not nil, is the directory of the cgroup that the command is put into.
-	Cgroup *os.File
+	ShmSize   int64
+	Rlimits   []Rlimit
+	Resources Resources
+	// CgroupParent is the control group in which that of the command is made: a path below that of this
+	// process, or an absolute one in the hierarchy. Empty is that of this process.
+	CgroupParent string
 }
 
 // Rlimit is a limit of setrlimit(2).
@@ -78,17 +80,19 @@ type Rlimit struct {
 type ExitError struct {
 	// Code is the exit status, Signal the signal that ended the command instead, or 0.
 	Code, Signal int
+	// Limit, if not empty, says which limit the command has met.
+	Limit string
 }
 
 func (e *ExitError) Error() string {
-	switch e.Signal {
-	case 0:
-		return fmt.Sprintf("did not complete successfully: exit code: %d", e.Code)
-	case 9:
-		return "did not complete successfully: killed by signal 9; if nobody did that, memory ran out"
-	default:
-		return fmt.Sprintf("did not complete successfully: killed by signal %d", e.Signal)
+	text := fmt.Sprintf("did not complete successfully: exit code: %d", e.Code)
+	if e.Signal != 0 {
+		text = fmt.Sprintf("did not complete successfully: killed by signal %d", e.Signal)
 	}
+	if e.Limit != "" {
+		text += "; " + e.Limit
+	}
+	return text
 }
 
 // StartError says that the command could not be started, which is the fault of the image or of the
