@@ -1,9 +1,5 @@
 //go:build linux
 
-// Package cache remembers the results of steps: key → layer.
-//
-// A cache may be wrong in one way only, by forgetting. A record that cannot be read, is damaged or
-// was made by another version is a miss, and so is one whose layer is gone.
 package cache
 
 import (
@@ -17,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,14 +21,6 @@ import (
 
 	"github.com/seed-298d225e/builder/solver"
 )
-
-// Layers finds layers by what they hold.
-type Layers interface {
-	// Layer returns the layer with a content ID. A miss is fs.ErrNotExist.
-	Layer(ctx context.Context, content v1.Hash) (v1.Layer, error)
-	// Keep makes sure that a layer can be found. One that cannot be kept is fs.ErrNotExist.
-	Keep(l v1.Layer) error
-}
 
 // Dir keeps records in a directory, beside the layers that they name. Any number of processes may use it
 // at once.
@@ -41,20 +30,28 @@ type Layers interface {
 type Dir struct {
 	Path   string
 	Layers Layers
+	// Trusted are the shared caches whose word is believed. A result that came from another one was kept for
+	// builds that do: for this one it is a miss.
+	Trusted []string
 }
 
 // record is the form of a solver.Record in a file. The file begins with a line that holds the SHA-256
 // of the rest.
 type record struct {
-	Version int    `json:"version"`
-	Text    string `json:"text"`
+	Version int `json:"version"`
+	// ByContent and ByDefinition are the texts of the keys, one of which the file is named by.
+	ByContent    string `json:"byContent,omitempty"`
+	ByDefinition string `json:"byDefinition,omitempty"`
 	// Inputs are hexadecimal, empty for an input that is not made of layers.
-	Inputs  []string  `json:"inputs"`
-	Content v1.Hash   `json:"content"`
+	Inputs  []string `json:"inputs"`
+	Content v1.Hash  `json:"content"`
+	// Origins are the shared caches whose word the record is; see solver.Record.
+	Origins []string  `json:"origins,omitempty"`
+	Step    string    `json:"step,omitempty"`
 	Made    time.Time `json:"made"`
 }
 
-const recordVersion = 2
+const recordVersion = 3
 
 func (d *Dir) opPath(op v1.Hash) string { return filepath.Join(d.Path, "acts", op.Hex) }
 
@@ -76,19 +73,25 @@ func (d *Dir) Get(ctx context.Context, op, key v1.Hash) (solver.Record, error) {
 		_ = os.Remove(name)
 		return solver.Record{}, fmt.Errorf("%w: %s: %w", fs.ErrNotExist, name, err)
 	}
+	for _, o := range r.Origins {
+		if !slices.Contains(d.Trusted, o) {
+			return solver.Record{}, fmt.Errorf("%w: %s came from %s, which this build does not read", fs.ErrNotExist, name, o)
+		}
+	}
 	l, err := d.Layers.Layer(ctx, r.Content)
 	if err != nil {
 		return solver.Record{}, err
 	}
 	now := time.Now()
 	_ = os.Chtimes(name, now, now) // when it was last used
-	found := solver.Record{Op: op, Key: key, Text: r.Text, Inputs: make([]v1.Hash, len(r.Inputs)), Layer: l}
-	for i, hex := range r.Inputs {
-		if hex != "" {
-			found.Inputs[i] = v1.Hash{Algorithm: "sha256", Hex: hex}
-		}
+	return r.record(op, l), nil
+}
+
+func (r *record) record(op v1.Hash, l v1.Layer) solver.Record {
+	return solver.Record{
+		Op: op, Content: r.ByContent, Definition: r.ByDefinition, Inputs: fromHex(r.Inputs), Layer: l,
+		Origins: r.Origins, Step: r.Step,
 	}
-	return found, nil
 }
 
 // miss makes fs.ErrNotExist of what says that a path cannot be.
@@ -99,18 +102,19 @@ func miss(err error) error {
 	return err
 }
 
-func decode(b []byte, key v1.Hash) (r record, err error) {
+func decode(b []byte, key v1.Hash) (*record, error) {
 	sum, rest, ok := bytes.Cut(b, []byte("\n"))
 	if !ok || hexSum(rest) != string(sum) {
-		return r, errors.New("the record is damaged")
+		return nil, errors.New("the record is damaged")
 	}
+	var r record
 	if err := json.Unmarshal(rest, &r); err != nil {
-		return r, err
+		return nil, err
 	}
-	if r.Version != recordVersion || hexSum([]byte(r.Text)) != key.Hex {
-		return r, errors.New("the record is of something else")
+	if r.Version != recordVersion || hexSum([]byte(r.ByContent)) != key.Hex && hexSum([]byte(r.ByDefinition)) != key.Hex {
+		return nil, errors.New("the record is of something else")
 	}
-	return r, nil
+	return &r, nil
 }
 
 func hexSum(b []byte) string {
@@ -118,31 +122,68 @@ func hexSum(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Put remembers a record. What cannot be kept is forgotten at once, which is not an error.
-func (d *Dir) Put(_ context.Context, r solver.Record) (solver.Record, error) {
+// Put remembers a record under its keys. What cannot be kept is forgotten at once, which is not an error.
+func (d *Dir) Put(_ context.Context, r solver.Record) error {
 	err := d.Layers.Keep(r.Layer)
 	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
+		return nil
 	}
 	if err != nil {
-		return r, err
+		return err
 	}
 	content, err := solver.ContentID(r.Layer)
 	if err != nil {
-		return r, err
-	}
-	inputs := make([]string, len(r.Inputs))
-	for i, id := range r.Inputs {
-		inputs[i] = id.Hex
-	}
-	rest, err := json.Marshal(record{recordVersion, r.Text, inputs, content, time.Now()})
-	if err != nil {
-		return r, err
+		return err
 	}
 	if err := os.MkdirAll(d.opPath(r.Op), 0o700); err != nil {
-		return r, err
+		return err
 	}
-	return r, writeFile(filepath.Join(d.opPath(r.Op), r.Key.Hex), append([]byte(hexSum(rest)+"\n"), rest...))
+	kept := record{
+		Version: recordVersion, ByContent: r.Content, ByDefinition: r.Definition, Inputs: toHex(r.Inputs), Content: content,
+		Origins: r.Origins, Step: r.Step, Made: time.Now(),
+	}
+	if err := d.write(r.Op, r.Content, kept); err != nil {
+		return err
+	}
+	// What the definition promises is only as good as the results below.
+	kept.Origins = append(slices.Clone(r.Origins), r.Below...)
+	slices.Sort(kept.Origins)
+	kept.Origins = slices.Compact(kept.Origins)
+	return d.write(r.Op, r.Definition, kept)
+}
+
+// write writes the record of the key with a text.
+func (d *Dir) write(op v1.Hash, text string, r record) error {
+	if text == "" {
+		return nil
+	}
+	rest, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(d.opPath(op), hexSum([]byte(text))), append([]byte(hexSum(rest)+"\n"), rest...))
+}
+
+// Use implements solver.Cache. Get has noted it.
+func (d *Dir) Use(context.Context, solver.Record) {}
+
+// fromHex reads the names of trees, of which some are empty.
+func fromHex(list []string) []v1.Hash {
+	ids := make([]v1.Hash, len(list))
+	for i, hex := range list {
+		if hex != "" {
+			ids[i] = v1.Hash{Algorithm: "sha256", Hex: hex}
+		}
+	}
+	return ids
+}
+
+func toHex(ids []v1.Hash) []string {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = id.Hex
+	}
+	return list
 }
 
 // writeFile writes a file so that it appears whole.
@@ -162,52 +203,4 @@ func writeFile(name string, content []byte) error {
 		os.Remove(f.Name())
 	}
 	return err
-}
-
-// Lock waits until no other process runs the step with a key. The kernel lets go of the lock of one
-// that dies.
-func (d *Dir) Lock(ctx context.Context, key v1.Hash) (unlock func(), waited bool, err error) {
-	dir := filepath.Join(d.Path, "locks")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, false, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, "step-"+key.Hex), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, false, err
-	}
-	err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		waited = true
-		err = flockWaiting(ctx, f)
-	}
-	if err != nil {
-		f.Close()
-		return nil, waited, fmt.Errorf("locking a step: %w", err)
-	}
-	return func() { f.Close() }, waited, nil
-}
-
-func flock(f *os.File, how int) error {
-	for {
-		err := unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
-// flockWaiting waits for the lock until ctx is done.
-func flockWaiting(ctx context.Context, f *os.File) error {
-	tick := time.NewTicker(20 * time.Millisecond) // a blocked flock could not be canceled
-	defer tick.Stop()
-	for {
-		if err := flock(f, unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

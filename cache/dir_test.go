@@ -37,6 +37,15 @@ func (h heldLayers) Keep(l v1.Layer) error {
 	return err
 }
 
+func (h heldLayers) Lend(_ context.Context, blob v1.Layer, _ Traits) (v1.Layer, error) {
+	return blob, nil
+}
+
+func (h heldLayers) Traits(l v1.Layer) (t Traits, err error) {
+	t.Content, err = l.DiffID()
+	return t, err
+}
+
 func id(s string) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hexSum([]byte(s))}
 }
@@ -51,36 +60,67 @@ func newDir(t *testing.T) (*Dir, v1.Layer) {
 	return &Dir{Path: t.TempDir(), Layers: heldLayers{content: l}}, l
 }
 
-// A record comes back as it was put, also one with an input that is not made of layers, as every COPY from
-// a context has.
+// A record comes back as it was put under both of its keys, also one with an input that is not made of layers,
+// as every COPY from a context has.
 func TestRecord(t *testing.T) {
 	d, l := newDir(t)
-	text := "a key\n"
-	want := solver.Record{Op: id("op"), Key: id(text), Text: text, Inputs: []v1.Hash{id("base"), {}}, Layer: l}
+	want := solver.Record{
+		Op: id("op"), Content: "by content\n", Definition: "by definition\n", Inputs: []v1.Hash{id("base"), {}}, Layer: l, Step: "RUN x",
+	}
 	if d.Known(t.Context(), want.Op) {
 		t.Error("the operation is known before there is a record")
 	}
-	if _, err := d.Put(t.Context(), want); err != nil {
+	if err := d.Put(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.Get(t.Context(), want.Op, want.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, want %+v", got, want)
+	for _, key := range want.Keys() {
+		got, err := d.Get(t.Context(), want.Op, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
 	}
 	if !d.Known(t.Context(), want.Op) {
 		t.Error("the operation is not known")
 	}
 }
 
+// What a shared cache said is only believed by builds that read it. A step that ran on such results is as good
+// as any by its content, but not by its definition.
+func TestOrigins(t *testing.T) {
+	d, l := newDir(t)
+	borrowed := solver.Record{Op: id("op"), Definition: "borrowed", Layer: l, Origins: []string{"a"}}
+	ran := solver.Record{Op: id("op"), Content: "content", Definition: "definition", Layer: l, Below: []string{"a", "a"}}
+	for _, r := range []solver.Record{borrowed, ran} {
+		if err := d.Put(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		trusted []string
+		want    map[string]bool
+	}{
+		{nil, map[string]bool{"content": true}},
+		{[]string{"b"}, map[string]bool{"content": true}},
+		{[]string{"b", "a"}, map[string]bool{"content": true, "definition": true, "borrowed": true}},
+	} {
+		d.Trusted = c.trusted
+		for _, text := range []string{"content", "definition", "borrowed"} {
+			if _, err := d.Get(t.Context(), id("op"), id(text)); (err == nil) != c.want[text] {
+				t.Errorf("trusting %q, the record %q: %v", c.trusted, text, err)
+			}
+		}
+	}
+}
+
 // Whatever happened to a record's file, it is a miss and never another record.
 func TestDamagedRecord(t *testing.T) {
 	d, l := newDir(t)
-	r := solver.Record{Op: id("op"), Key: id("text"), Text: "text", Layer: l}
-	name := filepath.Join(d.opPath(r.Op), r.Key.Hex)
-	if _, err := d.Put(t.Context(), r); err != nil {
+	r := solver.Record{Op: id("op"), Content: "text", Layer: l}
+	name := filepath.Join(d.opPath(r.Op), id("text").Hex)
+	if err := d.Put(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	whole, err := os.ReadFile(name)
@@ -94,7 +134,7 @@ func TestDamagedRecord(t *testing.T) {
 			if err := os.WriteFile(name, damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := d.Get(t.Context(), r.Op, r.Key); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := d.Get(t.Context(), r.Op, id("text")); !errors.Is(err, fs.ErrNotExist) {
 				t.Fatalf("byte %d: got %v", i, err)
 			}
 		}
@@ -102,7 +142,7 @@ func TestDamagedRecord(t *testing.T) {
 	if err := os.Mkdir(name, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Get(t.Context(), r.Op, r.Key); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := d.Get(t.Context(), r.Op, id("text")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a directory: got %v", err)
 	}
 }
@@ -110,16 +150,16 @@ func TestDamagedRecord(t *testing.T) {
 // A layer that cannot be kept is forgotten, and a record whose layer is gone is a miss.
 func TestLayerGone(t *testing.T) {
 	d, l := newDir(t)
-	r := solver.Record{Op: id("op"), Key: id("text"), Text: "text", Layer: l}
-	if _, err := d.Put(t.Context(), r); err != nil {
+	r := solver.Record{Op: id("op"), Content: "text", Layer: l}
+	if err := d.Put(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	d.Layers = heldLayers{}
-	if _, err := d.Get(t.Context(), r.Op, r.Key); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := d.Get(t.Context(), r.Op, id("text")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
-	other := solver.Record{Op: id("other"), Key: id("x"), Text: "x", Layer: l}
-	if _, err := d.Put(t.Context(), other); err != nil {
+	other := solver.Record{Op: id("other"), Content: "x", Layer: l}
+	if err := d.Put(t.Context(), other); err != nil {
 		t.Error(err)
 	}
 	if d.Known(t.Context(), other.Op) {

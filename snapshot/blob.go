@@ -81,18 +81,31 @@ func (s *Store) readPacked(name string, content v1.Hash) *packed {
 	return &p
 }
 
+// packing says how a layer is packed.
+type packing struct {
+	form        Form
+	compression Compression
+	// created is when that was done first, zero for now.
+	created time.Time
+	// exact: what is packed is the result, even if a layer with the same content was packed before.
+	exact bool
+}
+
 // pack writes a layer as a compressed tar archive into the store: one pass over the entries gives the
 // content ID, the listing, the diff ID, the digest and the blob. If a layer with the same content was
 // packed before, that is the result, even if it is compressed in another way: the same content always ships
 // as the same archive.
-func (s *Store) pack(entries Entries, form Form, list *listingWriter, c Compression) (*packed, error) {
+func (s *Store) pack(entries Entries, how packing, list *listingWriter) (*packed, error) {
 	return s.writePacked(func(w io.Writer) (*packed, error) {
-		p, err := writeBlob(w, entries, form, list, c)
+		p, err := writeBlob(w, entries, how.form, list, how.compression)
 		if err != nil {
 			return nil, err
 		}
-		if before := s.packed(p.Content); before != nil {
+		if before := s.packed(p.Content); before != nil && !how.exact {
 			return before, errPacked
+		}
+		if !how.created.IsZero() {
+			p.Created = how.created
 		}
 		return p, nil
 	}, s.packedPath)

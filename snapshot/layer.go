@@ -32,6 +32,8 @@ type Layer struct {
 	entries Entries
 	// blob is the layer as it came from elsewhere, nil if it was made here.
 	blob v1.Layer
+	// created is when blob was packed, zero if that is not known.
+	created time.Time
 	// fs returns the layer for reading, without unpacking it if it is small.
 	fs func() (FS, error)
 	// keep makes sure that the layer is in the store under its content ID.
@@ -40,6 +42,8 @@ type Layer struct {
 	packing atomic.Pointer[Compression]
 	// repacking are the packed forms besides the first.
 	repacking sync.Map // Compression → func(*packed) (*packed, error)
+	// anew lets it be packed even if a layer with the same content was before; nil if that makes no difference.
+	anew func()
 	// pending reports whether nobody has asked for any form; nil if there is one.
 	pending func() bool
 }
@@ -113,10 +117,10 @@ func (l *Layer) MediaType() (types.MediaType, error) {
 	return l.packed().MediaType()
 }
 
-// Created returns when the layer was packed for the first time. It is zero for one that came from elsewhere.
+// Created returns when the layer was packed for the first time. It is zero for one of an image from elsewhere.
 func (l *Layer) Created() (time.Time, error) {
 	if l.blob != nil {
-		return time.Time{}, nil
+		return l.created, nil
 	}
 	return l.packed().Created()
 }
@@ -126,6 +130,14 @@ func (l *Layer) packed() *Packed { return &Packed{l, DefaultCompression()} }
 
 // Unwrap returns the layer as it came from elsewhere, nil if it was made here.
 func (l *Layer) Unwrap() v1.Layer { return l.blob }
+
+// Anew says that the layer is to be packed as it is, with the times of its files, even if one with the same content
+// was packed before. It must be said before any form is asked for.
+func (l *Layer) Anew() {
+	if l.anew != nil {
+		l.anew()
+	}
+}
 
 // Pending reports whether the layer is only a stream so far, which nobody has asked to be written anywhere.
 func (l *Layer) Pending() bool { return l.pending != nil && l.pending() }

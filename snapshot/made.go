@@ -31,6 +31,8 @@ type made struct {
 	unpacked  func() (unpackedTree, error)
 	unpacking atomic.Bool
 	hashed    func() (v1.Hash, error)
+	// exact: see Layer.Anew.
+	exact atomic.Bool
 
 	mu sync.Mutex
 	// listing is the file that holds the listing, once the entries have been read.
@@ -73,6 +75,7 @@ func (m *made) layer(unpack func() (unpackedTree, error)) *Layer {
 	m.Layer.store, m.Layer.entries = m.store, m.entries
 	m.Layer.fs = sync.OnceValues(m.read)
 	m.Layer.keep = m.keepOnce
+	m.Layer.anew = func() { m.exact.Store(true) }
 	m.Layer.pending = func() bool { return m.packing.Load() == nil && !m.unpacking.Load() }
 	return &m.Layer
 }
@@ -127,7 +130,7 @@ func (m *made) packOnce(c Compression) (*packed, error) {
 	defer func() { <-m.store.packing }()
 	err := m.store.withSpace(func() error {
 		return m.withListing(func(list *listingWriter) (err error) {
-			p, err = m.store.pack(m.entries, m.form, list, c)
+			p, err = m.store.pack(m.entries, packing{form: m.form, compression: c, exact: m.exact.Load()}, list)
 			return err
 		})
 	})

@@ -19,13 +19,14 @@ import (
 // Stored returns the layer with a content ID that an earlier build has kept. A miss is fs.ErrNotExist.
 func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 	known := s.packed(content)
-	dir, form, err := s.openTree(content)
+	dir, tree, err := s.openTree(content)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if known == nil && dir == nil {
 		return nil, fs.ErrNotExist
 	}
+	form := tree.Form
 	if known != nil {
 		form = known.Form
 	}
@@ -39,7 +40,7 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 		if known != nil {
 			return known, nil
 		}
-		return s.packTree(ctx, content, NewDir(dir), form, c)
+		return s.packTree(ctx, content, NewDir(dir), packing{form: form, compression: c, created: tree.Created})
 	})
 	if known == nil {
 		l.entries = s.treeEntries(ctx, content, NewDir(dir))
@@ -48,7 +49,7 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 		if dir != nil {
 			return dir, nil
 		}
-		return s.unpackBlob(ctx, l, content, form)
+		return s.unpackTree(ctx, l.Uncompressed, treeRecord{ID: content.Hex, Form: form})
 	})
 	l.fs = sync.OnceValues(func() (FS, error) {
 		d, err := l.dir()
@@ -61,9 +62,9 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 }
 
 // packTree packs a tree of the store.
-func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir, form Form, c Compression) (*packed, error) {
-	list := newListingWriter(io.Discard, form)
-	p, err := s.pack(s.treeEntries(ctx, content, dir), form, list, c)
+func (s *Store) packTree(ctx context.Context, content v1.Hash, dir Dir, how packing) (*packed, error) {
+	list := newListingWriter(io.Discard, how.form)
+	p, err := s.pack(s.treeEntries(ctx, content, dir), how, list)
 	if err != nil {
 		return nil, fmt.Errorf("packing a layer: %w", err)
 	}
@@ -84,24 +85,6 @@ func (s *Store) treeEntries(ctx context.Context, content v1.Hash, dir Dir) Entri
 		defer f.Close()
 		cancellable(ctx, withContent(readListing(f), dir))(yield)
 	}
-}
-
-// unpackBlob unpacks a layer of ours that is in the store packed only.
-func (s *Store) unpackBlob(ctx context.Context, l *Layer, content v1.Hash, form Form) (*os.File, error) {
-	r, err := l.Uncompressed()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	m := &made{Layer: Layer{form: form}, store: s, entries: cancellable(ctx, ReadTar(r, form)), tree: s.temporary("tree")}
-	u, err := m.unpack()
-	if err != nil {
-		return nil, err
-	}
-	if u.content != content {
-		return nil, fmt.Errorf("unpacking a layer: it holds %s instead of %s", u.content, content)
-	}
-	return u.dir, s.publishTree(m.tree, m.listing, treeRecord{ID: content.Hex, Form: form, Size: m.size})
 }
 
 // gunzip decompresses r and closes it with what it returns.

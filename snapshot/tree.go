@@ -24,6 +24,8 @@ type treeRecord struct {
 	// Size adds up the sizes of the files, in bytes.
 	Size int64 `json:"size"`
 	Form Form  `json:"form,omitempty"`
+	// Created is when the layer was packed, if that was elsewhere.
+	Created time.Time `json:"created,omitzero"`
 }
 
 // publishTree gives a tree its final name.
@@ -49,23 +51,23 @@ func (s *Store) publishTree(tree, listing string, r treeRecord) error {
 }
 
 // openTree opens the files of a tree that is in the store. A miss is fs.ErrNotExist.
-func (s *Store) openTree(id v1.Hash) (*os.File, Form, error) {
+func (s *Store) openTree(id v1.Hash) (*os.File, treeRecord, error) {
+	var r treeRecord
 	path := s.treePath(id)
 	if err := s.lease(path); err != nil {
-		return nil, Unix, err
+		return nil, r, err
 	}
 	text, err := os.ReadFile(filepath.Join(path, "rec"))
 	if err != nil {
-		return nil, Unix, err
+		return nil, r, err
 	}
-	var r treeRecord
 	if err := json.Unmarshal(text, &r); err != nil || r.ID != id.Hex || !s.settled(r.Boot, path) {
-		return nil, Unix, s.dropTree(id)
+		return nil, r, s.dropTree(id)
 	}
 	now := time.Now()
 	_ = os.Chtimes(path, now, now) // when it was last used
 	dir, err := openDir(filepath.Join(path, "fs"))
-	return dir, r.Form, err
+	return dir, r, err
 }
 
 // dropTree removes a damaged tree and returns fs.ErrNotExist.

@@ -11,17 +11,38 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Record is a remembered result: on these inputs, this operation gave this layer.
+// Record is a remembered result: on these inputs, this operation gave this layer. It is found under both keys
+// of the step.
 type Record struct {
-	// Op is the operation without its inputs (see OpID), Key one of the two keys of the step.
-	Op, Key v1.Hash
-	// Text is what Key is the hash of.
-	Text string
+	// Op is the operation without its inputs, see OpID.
+	Op v1.Hash
+	// Content and Definition are the texts of the two keys. Definition is empty if something below the step
+	// was not to come from the cache, so that nothing is known in advance; of a record that came from
+	// elsewhere both may be.
+	Content, Definition string
 	// Inputs names the tree of each input (see TreeID); zero for one that is not made of layers, because
-	// the key says what that held.
+	// the keys say what that held.
 	Inputs []v1.Hash
 	// Layer is what the step added to its first input.
 	Layer v1.Layer
+	// Origins name the shared caches that the result came from, and so those who can write to them; empty if
+	// it was made here. Below names those that results of the steps below came from.
+	Origins, Below []string
+	// Step is the instruction, for people.
+	Step string
+	// Shipped: the layer is part of a tree that was asked for. That is so for one build and is not remembered.
+	Shipped bool
+}
+
+// Keys returns the keys that the record is found under, that of the content first.
+func (r Record) Keys() []v1.Hash {
+	var keys []v1.Hash
+	for _, text := range []string{r.Content, r.Definition} {
+		if text != "" {
+			keys = append(keys, hash([]byte(text)))
+		}
+	}
+	return keys
 }
 
 // Cache remembers records. It may be wrong in one way only, by forgetting: whatever cannot be read,
@@ -31,9 +52,11 @@ type Cache interface {
 	Known(ctx context.Context, op v1.Hash) bool
 	// Get returns the record of a key. A miss is fs.ErrNotExist.
 	Get(ctx context.Context, op, key v1.Hash) (Record, error)
-	// Put remembers a record and returns it as remembered. Its layer is the one to use from then on: an
-	// equal one may have been there before. Putting the same key twice is not an error.
-	Put(ctx context.Context, r Record) (Record, error)
+	// Put remembers a record. Putting the same one twice is not an error.
+	Put(ctx context.Context, r Record) error
+	// Use tells that the result of a record is part of a build, be it that Get has returned it or that it was
+	// put. It may take its time to let others have it too.
+	Use(ctx context.Context, r Record)
 	// Lock waits until no other process runs the step with this definition, tells by waited whether
 	// there was one, and keeps others waiting until unlock is called.
 	Lock(ctx context.Context, key v1.Hash) (unlock func(), waited bool, err error)
@@ -187,14 +210,18 @@ func (b *build) agreesWith(n *node, first int, r *Record) (bool, error) {
 }
 
 func (b *build) definitionRecord(ctx context.Context, n *node) (*Record, error) {
-	if n.fresh || !b.Cache.Known(ctx, n.op) {
+	if n.fresh || n.reads && !b.Cache.Known(ctx, n.op) { // else the files of a context would be waited for in vain
 		return nil, nil
 	}
 	key, err := n.definition()
 	if err != nil {
 		return nil, err
 	}
-	return b.lookup(ctx, n, key), nil
+	r := b.lookup(ctx, n, key)
+	if r == nil {
+		b.background.Go(func() error { b.Cache.Known(ctx, n.op); return nil }) // it is asked for next
+	}
+	return r, nil
 }
 
 // lookup returns the record of a key, nil if there is none that fits n.
@@ -212,18 +239,22 @@ func (b *build) lookup(ctx context.Context, n *node, key *Text) *Record {
 	return nil
 }
 
-// remember stores the layer that n gave on inputs under both keys, as soon as all of it is hashed, and calls
-// done. That happens beside the build and cannot fail it.
-func (b *build) remember(ctx context.Context, n *node, inputs []Tree, l v1.Layer, done func()) {
+// remember stores the layer of r, which n gave on inputs, under both keys, as soon as all of it is hashed, calls
+// done, and tells the cache that it is used. That happens beside the build and cannot fail it.
+func (b *build) remember(ctx context.Context, n *node, inputs []Tree, r Record, done func()) {
 	b.background.Go(func() error {
-		defer done()
-		if pending(l) {
+		if pending(r.Layer) {
 			<-b.used // until then somebody may still ask for its bytes; only for the record they are not read
-			if pending(l) {
-				return nil
-			}
 		}
-		if err := b.store(ctx, n, inputs, l); err != nil && ctx.Err() == nil {
+		if pending(r.Layer) {
+			done()
+			return nil
+		}
+		r, err := b.store(ctx, n, inputs, r)
+		done()
+		if err == nil {
+			b.Cache.Use(ctx, r)
+		} else if ctx.Err() == nil {
 			b.Emit(Event{
 				Time: time.Now(), Action: ActionWarning, Vertex: n.v.digest,
 				Text: fmt.Sprintf("the result of this step could not be cached: %v", err),
@@ -233,36 +264,34 @@ func (b *build) remember(ctx context.Context, n *node, inputs []Tree, l v1.Layer
 	})
 }
 
-func (b *build) store(ctx context.Context, n *node, inputs []Tree, l v1.Layer) error {
-	if _, err := ContentID(l); err != nil {
-		return err
+func (b *build) store(ctx context.Context, n *node, inputs []Tree, r Record) (Record, error) {
+	if _, err := ContentID(r.Layer); err != nil {
+		return r, err
 	}
-	r := Record{Op: n.op, Layer: l, Inputs: make([]v1.Hash, len(inputs))}
+	r = Record{
+		Op: n.op, Layer: r.Layer, Inputs: make([]v1.Hash, len(inputs)), Origins: r.Origins, Below: n.below(),
+		Step: n.v.Step.Text, Shipped: n.shipped,
+	}
 	for i, t := range inputs {
 		if t.Local != nil {
 			continue
 		}
 		var err error
 		if r.Inputs[i], err = t.ID(); err != nil {
-			return err
+			return r, err
 		}
 	}
 	content, err := b.contentKey(n, inputs)
 	if err != nil {
-		return err
+		return r, err
 	}
 	definition, err := n.definition()
 	if err != nil {
-		return err
+		return r, err
 	}
-	for _, key := range []*Text{content, definition} {
-		if key == nil {
-			continue
-		}
-		r.Key, r.Text = key.Hash(), key.String()
-		if r, err = b.Cache.Put(ctx, r); err != nil {
-			return err
-		}
+	r.Content = content.String()
+	if definition != nil {
+		r.Definition = definition.String()
 	}
-	return nil
+	return r, b.Cache.Put(ctx, r)
 }

@@ -2,7 +2,9 @@ package solver
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -34,11 +36,17 @@ type Solver struct {
 }
 
 // Solve solves the roots and gives their trees to use. What can be done after that, remembering results,
-// goes on beside use; Solve returns when all is done. The error is that of the first failure.
+// goes on beside use, and after a failure; Solve returns when all is done. The error is that of the first failure.
 func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Context, []Tree) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	b := &build{Solver: s, slots: semaphore.NewWeighted(int64(s.Jobs)), fail: cancel, used: make(chan struct{})}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	good, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	b := &build{
+		Solver: s, slots: semaphore.NewWeighted(int64(s.Jobs)), fail: fail, used: make(chan struct{}),
+		cause:  func() error { return context.Cause(good) },
+		onFail: func(f func()) (undo func() bool) { return context.AfterFunc(good, f) },
+	}
 	nodes := b.graph(ctx, roots)
 
 	b.background.Go(func() error {
@@ -49,13 +57,13 @@ func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Co
 		}
 		return nil
 	})
-	err := b.use(ctx, nodes, roots, use)
+	err := b.use(good, nodes, roots, use)
 	close(b.used)
 	if err != nil {
-		cancel(err)
+		fail(err)
 	}
 	_ = b.background.Wait() // remembering cannot fail
-	if cause := context.Cause(ctx); cause != nil && err != nil {
+	if cause := context.Cause(good); cause != nil && err != nil {
 		return cause
 	}
 	return err
@@ -65,8 +73,12 @@ func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Co
 type build struct {
 	*Solver
 	slots *semaphore.Weighted
-	// fail cancels everything; the first cause stays.
+	// fail notes a failure, of which cause returns the first, and calls what was registered with onFail. That
+	// stops steps, but what was done before is still remembered: all contexts but those of steps only end
+	// with Solve, or when the user has enough.
 	fail       context.CancelCauseFunc
+	cause      func() error
+	onFail     func(func()) (undo func() bool)
 	background errgroup.Group
 	// used is closed when the trees have been used.
 	used chan struct{}
@@ -79,8 +91,13 @@ type node struct {
 	inputs []*node
 	// fresh: the step or one below it was asked not to come from the cache.
 	fresh bool
+	// reads: the definition of the step says what files hold that must be read for that.
+	reads bool
 	// shipped: the layer is part of a tree asked for.
 	shipped bool
+	// origins are the shared caches that the result or one below it came from, set before solved is.
+	origins []string
+	solved  atomic.Bool
 
 	tree       func() (Tree, error)
 	definition func() (*Text, error)
@@ -101,18 +118,17 @@ func (b *build) graph(ctx context.Context, roots []*Vertex) []*node {
 			input := byDigest[in.digest]
 			n.inputs = append(n.inputs, input)
 			n.fresh = n.fresh || input.fresh
+			n.reads = n.reads || input.reads || in.Source() && !in.definite()
 		}
 		b.bind(ctx, n)
 		byDigest[v.digest] = n
 		nodes = append(nodes, n)
 	})
-	if b.Ready != nil {
-		for _, r := range roots {
-			for n := byDigest[r.digest]; ; n = n.inputs[0] {
-				n.shipped = true
-				if len(n.inputs) == 0 {
-					break
-				}
+	for _, r := range roots {
+		for n := byDigest[r.digest]; ; n = n.inputs[0] {
+			n.shipped = true
+			if len(n.inputs) == 0 {
+				break
 			}
 		}
 	}
@@ -125,6 +141,7 @@ func (b *build) bind(ctx context.Context, n *node) {
 		if err != nil {
 			b.fail(err)
 		}
+		n.solved.Store(true)
 		return t, err
 	})
 	n.definition = sync.OnceValues(func() (*Text, error) { return b.definitionKey(n) })
@@ -183,7 +200,7 @@ func (b *build) solve(ctx context.Context, n *node) (Tree, error) {
 		if ok, err := b.agrees(n, base, r); err != nil {
 			return Tree{}, err
 		} else if ok {
-			return b.cached(n, base, r), nil
+			return b.predicted(ctx, n, base, r), nil
 		}
 	}
 	inputs, err := solveAll(n.inputs)
@@ -197,7 +214,7 @@ func (b *build) solve(ctx context.Context, n *node) (Tree, error) {
 		}
 		if r = b.lookup(ctx, n, key); r != nil {
 			t := b.cached(n, inputs[0], r)
-			b.remember(ctx, n, inputs, r.Layer, func() {})
+			b.remember(ctx, n, inputs, *r, func() {})
 			return t, nil
 		}
 	}
@@ -207,9 +224,9 @@ func (b *build) solve(ctx context.Context, n *node) (Tree, error) {
 func (b *build) source(ctx context.Context, n *node) (Tree, error) {
 	t, err := b.Worker.Source(ctx, n.v)
 	if err != nil {
-		return Tree{}, b.failed(ctx, n, err)
+		return Tree{}, b.failed(n, err)
 	}
-	if n.shipped {
+	if n.shipped && b.Ready != nil {
 		for _, l := range t.Layers {
 			b.Ready(l)
 		}
@@ -220,33 +237,69 @@ func (b *build) source(ctx context.Context, n *node) (Tree, error) {
 // cached ends a step whose result was remembered.
 func (b *build) cached(n *node, base Tree, r *Record) Tree {
 	b.Emit(Event{Time: time.Now(), Action: ActionCached, Vertex: n.v.digest, Step: n.v.Step, Platform: n.v.Platform})
-	return b.finish(n, base, r.Layer)
+	return b.finish(n, base, *r)
 }
 
-func (b *build) finish(n *node, base Tree, l v1.Layer) Tree {
-	if n.shipped {
-		b.Ready(l)
+// predicted is cached for a record that was found by the definition.
+func (b *build) predicted(ctx context.Context, n *node, base Tree, r *Record) Tree {
+	used := *r
+	used.Step, used.Shipped = n.v.Step.Text, n.shipped
+	if d, err := n.definition(); err == nil && used.Definition == "" {
+		used.Definition = d.String()
 	}
-	return base.With(l)
+	b.background.Go(func() error { b.Cache.Use(ctx, used); return nil })
+	return b.cached(n, base, r)
+}
+
+func (b *build) finish(n *node, base Tree, r Record) Tree {
+	n.origins = slices.Concat(r.Origins, r.Below, n.below())
+	if n.shipped && b.Ready != nil {
+		b.Ready(r.Layer)
+	}
+	return base.With(r.Layer)
+}
+
+// below names the shared caches that results below n came from, as far as this build has looked at them.
+func (n *node) below() []string {
+	var all []string
+	for _, in := range n.inputs {
+		if in.solved.Load() {
+			all = append(all, in.origins...)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // run runs the step, unless another process was doing just that: then its result is taken.
 func (b *build) run(ctx context.Context, n *node, inputs []Tree) (Tree, error) {
+	running, stop := context.WithCancelCause(ctx)
+	undo := b.onFail(func() { stop(b.cause()) })
+	t, err := b.runUntil(running, n, inputs)
+	if err != nil || !undo() {
+		stop(nil)
+		return t, err
+	}
+	context.AfterFunc(ctx, func() { stop(nil) }) // the layer may be read with that context as long as the build goes on
+	return t, nil
+}
+
+func (b *build) runUntil(ctx context.Context, n *node, inputs []Tree) (Tree, error) {
 	unlock, r, err := b.lock(ctx, n, inputs)
 	if err != nil {
-		return Tree{}, b.failed(ctx, n, err)
+		return Tree{}, b.failed(n, err)
 	}
 	if r != nil {
 		unlock()
-		return b.cached(n, inputs[0], r), nil
+		return b.predicted(ctx, n, inputs[0], r), nil
 	}
 	l, err := b.perform(ctx, n, inputs)
 	if err != nil {
 		unlock()
-		return Tree{}, b.failed(ctx, n, err)
+		return Tree{}, b.failed(n, err)
 	}
-	t := b.finish(n, inputs[0], l)
-	b.remember(ctx, n, inputs, l, unlock) // who waits for the lock wants to find the record
+	t := b.finish(n, inputs[0], Record{Layer: l})
+	b.remember(ctx, n, inputs, Record{Layer: l}, unlock) // who waits for the lock wants to find the record
 	return t, nil
 }
 
@@ -269,9 +322,9 @@ func (b *build) perform(ctx context.Context, n *node, inputs []Tree) (v1.Layer, 
 }
 
 // failed reports the failure of a step. A step that was only stopped because another failed is not one.
-func (b *build) failed(ctx context.Context, n *node, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+func (b *build) failed(n *node, err error) error {
+	if cause := b.cause(); cause != nil {
+		return cause
 	}
 	b.Emit(Event{
 		Time: time.Now(), Action: ActionFailed, Vertex: n.v.digest, Err: err.Error(),

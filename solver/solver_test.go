@@ -119,12 +119,17 @@ func (c *fakeCache) Get(_ context.Context, _, key v1.Hash) (Record, error) {
 	return Record{}, fs.ErrNotExist
 }
 
-func (c *fakeCache) Put(_ context.Context, r Record) (Record, error) {
+func (c *fakeCache) Put(_ context.Context, r Record) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.known[r.Op], c.records[r.Key] = true, r
-	return r, nil
+	c.known[r.Op] = true
+	for _, key := range r.Keys() {
+		c.records[key] = r
+	}
+	return nil
 }
+
+func (c *fakeCache) Use(context.Context, Record) {}
 
 func (c *fakeCache) Lock(context.Context, v1.Hash) (func(), bool, error) {
 	return func() {}, false, nil

@@ -11,9 +11,11 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-298d225e/builder/cache"
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/solver/ops"
 )
 
 func newBuild() *cobra.Command {
@@ -49,6 +51,7 @@ type build struct {
 	source  *source
 	images  []*frontend.Image
 	outputs []output
+	cache   *cache.Tiers
 	guard   *secretGuard
 	summary display.Summary
 	id      string
@@ -118,6 +121,9 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.openOutputs(); err != nil {
 		return err
 	}
+	if err := b.openCaches(); err != nil {
+		return &usageError{err}
+	}
 	// What can go wrong without running anything is found out first, all at once.
 	g, early := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.checkOutputs(early) })
@@ -147,7 +153,8 @@ func (b *build) lower(ctx context.Context) (err error) {
 	return g.Wait()
 }
 
-// solve solves the graphs and writes the results.
+// solve solves the graphs and writes the results. If a layer of a shared cache turns out not to be what was
+// promised it does so once more, without that cache.
 func (b *build) solve(ctx context.Context) error {
 	worker, err := b.worker(b.buildOptions)
 	if err != nil {
@@ -156,11 +163,29 @@ func (b *build) solve(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.guard.stop = stop
+	for {
+		err := b.solveWith(ctx, worker)
+		damaged := damagedCaches(b.cache, err)
+		if len(damaged) == 0 || ctx.Err() != nil {
+			return b.cache.Finish(ctx, err)
+		}
+		b.cache.Warn(fmt.Sprintf("%v; building again without that cache", err))
+		for _, source := range damaged {
+			source.Disable()
+		}
+		b.outputs = nil // what has been begun for them is over
+		if err := b.openOutputs(); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	s := solver.Solver{
-		Worker: b.guard.watch(worker), Cache: b.cache(), Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
+		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
 	}
 	defer b.stopOutputs()
-	err = s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {
+	err := s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {
 		if err := b.guardLayers(worker, trees); err != nil {
 			return err
 		}

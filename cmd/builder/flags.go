@@ -12,6 +12,7 @@ type buildFlags struct {
 	tags, platforms, buildArgs, labels, contexts   []string
 	outputs, secrets, ssh, addHosts, ulimits       []string
 	noCacheFilter, allow, annotations, insecure    []string
+	cacheFrom, cacheTo                             []string
 	noCache, pull, push, noPush, load, quiet       bool
 	squash                                         bool
 	check, debug                                   bool
@@ -44,6 +45,8 @@ func (f *buildFlags) addDockerfile(s *pflag.FlagSet) {
 func (f *buildFlags) addSteps(s *pflag.FlagSet) {
 	s.BoolVar(&f.noCache, "no-cache", false, "run all steps even if their results are cached")
 	s.StringArrayVar(&f.noCacheFilter, "no-cache-filter", nil, "run all steps of these stages even if their results are cached")
+	s.StringArrayVar(&f.cacheFrom, "cache-from", nil, "shared cache to read: REPOSITORY[:PREFIX] or type=registry|local|s3|gha,...; see docs/CACHE.md")
+	s.StringArrayVar(&f.cacheTo, "cache-to", nil, "shared cache to write: like --cache-from, or type=inline; mode=max shares all steps")
 	s.BoolVar(&f.pull, "pull", false, "ask the registry again what names of images stand for (always done; accepted for compatibility)")
 	s.StringArrayVar(&f.secrets, "secret", nil, "secret for the build: id=NAME[,src=FILE|,env=VARIABLE]")
 	s.StringArrayVar(&f.ssh, "ssh", nil, "SSH agent for the build: default, or ID=SOCKET")

@@ -29,7 +29,7 @@ func mayImport() map[string][]string {
 		"fetch":                     {"inroot"},
 		"snapshot":                  {"inroot", "owner"},
 		"solver/sandbox":            {"inroot", "solver/sandbox/supervisor", "solver/sandbox/sysnum"},
-		"cache":                     {"solver"},
+		"cache":                     {"registry", "solver"},
 		"cmd/builder/display":       {"solver"},
 		"frontend":                  {"platforms", "solver"},
 		"solver/ops":                {"guard", "inroot", "platforms", "snapshot", "solver", "solver/sandbox"},

@@ -40,8 +40,10 @@ type buildOptions struct {
 	resources sandbox.Resources
 	network   solver.Network
 	outputs   []outputSpec
-	progress  display.Mode
-	rung      sandbox.Rung
+	// cacheFrom and cacheTo are the shared caches.
+	cacheFrom, cacheTo []cacheSpec
+	progress           display.Mode
+	rung               sandbox.Rung
 	// allowInsecure, allowHostNetwork and allowLeaks are what --allow permits.
 	allowInsecure, allowHostNetwork, allowLeaks bool
 	// method is what --call asks for, json that it be JSON.
@@ -57,7 +59,7 @@ func (f *buildFlags) options(args []string) (*buildOptions, error) {
 	o := &buildOptions{buildFlags: *f, context: args[0]}
 	for _, understand := range []func() error{
 		o.readPlatforms, o.readArgs, o.readSecrets, o.readAgents, o.readHosts, o.readLimits, o.readNetwork,
-		o.readAllow, o.readOutputs, o.readProgress, o.readCall, o.readMachine,
+		o.readAllow, o.readOutputs, o.readCaches, o.readProgress, o.readCall, o.readMachine,
 	} {
 		if err := understand(); err != nil {
 			return nil, &usageError{err}

@@ -129,7 +129,10 @@ func (b *build) ready(ctx context.Context) func(v1.Layer) {
 			ships = append(ships, out)
 		}
 	}
-	if ships == nil || b.squash {
+	switch {
+	case (ships == nil || b.squash) && len(b.cacheTo) > 0:
+		return func(l v1.Layer) { go l.Digest() } // begins to pack it, because it will be shared
+	case ships == nil || b.squash:
 		return nil
 	}
 	return func(l v1.Layer) {

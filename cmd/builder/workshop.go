@@ -12,9 +12,6 @@ import (
 	"slices"
 	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/seed-298d225e/builder/cache"
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/fetch"
 	"github.com/seed-298d225e/builder/platforms"
@@ -133,29 +130,6 @@ func owners(h *sandbox.Host) snapshot.Owners {
 		return list
 	}
 	return snapshot.Owners{UIDs: ranges(h.UIDs), GIDs: ranges(h.GIDs)}
-}
-
-// cache returns the cache of results.
-func (w *workshop) cache() *cache.Dir {
-	return &cache.Dir{Path: w.path, Layers: storeLayers{w.store}}
-}
-
-// storeLayers finds layers in the store, for the cache.
-type storeLayers struct {
-	store *snapshot.Store
-}
-
-// Layer implements cache.Layers.
-func (s storeLayers) Layer(ctx context.Context, content v1.Hash) (v1.Layer, error) {
-	return s.store.Stored(ctx, content)
-}
-
-// Keep implements cache.Layers.
-func (s storeLayers) Keep(l v1.Layer) error {
-	if ours, ok := l.(*snapshot.Layer); ok {
-		return ours.Keep()
-	}
-	return fs.ErrNotExist
 }
 
 // worker returns what does the steps of a build.

@@ -126,6 +126,14 @@ func (w *Worker) Digest(_ context.Context, v *solver.Vertex, i int, t solver.Tre
 
 // Run does the step and returns the layer that it adds to its first input.
 func (w *Worker) Run(ctx context.Context, v *solver.Vertex, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
+	l, err := w.step(ctx, v, inputs, emit)
+	if ours, ok := l.(*snapshot.Layer); ok && err == nil && v.NoCache {
+		ours.Anew()
+	}
+	return l, err
+}
+
+func (w *Worker) step(ctx context.Context, v *solver.Vertex, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
 	switch op := v.Op.(type) {
 	case solver.Copy:
 		return w.copy(ctx, v, op, inputs, emit)

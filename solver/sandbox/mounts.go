@@ -208,8 +208,12 @@ func (r *root) dev(p *hostParts, limits Limits) error {
 		}
 	}
 	for _, l := range [][2]string{
-		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
-		{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}, {"/proc/kcore", "core"},
+		{"/proc/self/fd", "fd"},
+		{"/proc/self/fd/0", "stdin"},
+		{"/proc/self/fd/1", "stdout"},
+		{"/proc/self/fd/2", "stderr"},
+		{"pts/ptmx", "ptmx"},
+		{"/proc/kcore", "core"},
 	} {
 		if err := unix.Symlinkat(l[0], fd, l[1]); err != nil {
 			return fmt.Errorf("making /dev/%s: %w", l[1], err)
