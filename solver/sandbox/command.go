@@ -25,8 +25,9 @@ type command struct {
 	userns *os.File
 	// path is the file to execute, in the new root.
 	path string
-	// program is the seccomp filter.
-	program []bpf.RawInstruction
+	// program is the seccomp filter, supervision what answers the calls that it passes on, if any.
+	program     []bpf.RawInstruction
+	supervision *supervision
 }
 
 func (c *command) close() {
@@ -135,14 +136,13 @@ func (c *command) privileges(l *callList) {
 		c.filter(l)
 	}
 	u := c.spec.User
-	groups := u.Groups
-	if c.host.Rung != RungSingle {
-		l.add("setting the groups", unix.SYS_SETGROUPS, uintptr(len(groups)), l.ids(groups))
+	if c.host.Rung != RungSingle { // there the supervisor keeps who it is
+		l.add("setting the groups", unix.SYS_SETGROUPS, uintptr(len(u.Groups)), l.ids(u.Groups))
+		l.add("setting the group", unix.SYS_SETRESGID, uintptr(u.GID), uintptr(u.GID), uintptr(u.GID))
+		l.add("setting the user", unix.SYS_SETRESUID, uintptr(u.UID), uintptr(u.UID), uintptr(u.UID))
 	}
-	l.add("setting the group", unix.SYS_SETRESGID, uintptr(u.GID), uintptr(u.GID), uintptr(u.GID))
-	l.add("setting the user", unix.SYS_SETRESUID, uintptr(u.UID), uintptr(u.UID), uintptr(u.UID))
 	l.add("setting capabilities", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL)
-	if u.UID != 0 {
+	if u.UID != 0 && c.host.Rung != RungSingle {
 		caps = 0 // the bounding set stays, for programs with the setuid bit
 	}
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -160,5 +160,9 @@ func (c *command) filter(l *callList) {
 		Filter: (*unix.SockFilter)(unsafe.Pointer(&c.program[0])), // the same struct under another name
 	}
 	l.keep = append(l.keep, prog)
+	if c.supervision != nil {
+		c.supervision.install(l, uintptr(unsafe.Pointer(prog)))
+		return
+	}
 	l.add("installing the seccomp filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(prog)))
 }

@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"syscall"
@@ -34,7 +35,12 @@ type call struct {
 type childFailed struct {
 	index int32
 	errno int32
+	// pipe, if not 0, is the descriptor to which a child with a memory of its own writes the above.
+	pipe uintptr
 }
+
+// failedSize is the number of bytes of index and errno.
+const failedSize = 8
 
 // sharing makes the child use its parent's memory, and suspends the calling thread until the child has
 // become its command. That costs a tenth of starting a second copy of this program.
@@ -47,23 +53,50 @@ const sharing = unix.CLONE_VM | unix.CLONE_VFORK
 // the child is gone and fork returns the error. Without it the child has a copy of the memory, goes on
 // beside its parent, and nobody learns how it fares.
 func fork(flags uintptr, list *callList) (pid int, pidfd *os.File, err error) {
-	var fd int32 = -1
-	failed := childFailed{index: -1}
+	return forkFailing(flags, list, &childFailed{index: -1})
+}
 
+// forkCopy is fork with sharing, but for a child whose calls this process answers: while they share their
+// memory this process could not. The child gets a copy, which takes longer.
+func forkCopy(flags uintptr, list *callList) (pid int, pidfd *os.File, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer r.Close()
+	failed := &childFailed{index: -1, pipe: w.Fd()}
+	pid, pidfd, err = forkFailing(flags, list, failed)
+	w.Close()
+	if err != nil {
+		return 0, nil, err
+	}
+	b := (*[failedSize]byte)(unsafe.Pointer(failed))
+	if _, err := io.ReadFull(r, b[:]); err != nil { // closed by execve
+		return pid, pidfd, nil //nolint:nilerr // and that is success
+	}
+	return failed.found(pid, pidfd, list)
+}
+
+func forkFailing(flags uintptr, list *callList, failed *childFailed) (pid int, pidfd *os.File, err error) {
+	var fd int32 = -1
 	syscall.ForkLock.Lock()
-	n, errno := forkChild(flags|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), &fd, list.calls, &failed)
+	n, errno := forkChild(flags|unix.CLONE_PIDFD|uintptr(unix.SIGCHLD), &fd, list.calls, failed)
 	syscall.ForkLock.Unlock()
 	runtime.KeepAlive(list)
 	if errno != 0 {
 		return 0, nil, fmt.Errorf("creating a process: %w", errno)
 	}
-	pidfd = os.NewFile(uintptr(fd), "pidfd")
-	if failed.index >= 0 {
-		_, _ = reap(int(n))
-		pidfd.Close()
-		return 0, nil, &callError{list.calls[failed.index].what, syscall.Errno(failed.errno)}
+	return failed.found(int(n), os.NewFile(uintptr(fd), "pidfd"), list)
+}
+
+// found returns the child, or its failure if there was one.
+func (f *childFailed) found(pid int, pidfd *os.File, list *callList) (int, *os.File, error) {
+	if f.index < 0 {
+		return pid, pidfd, nil
 	}
-	return int(n), pidfd, nil
+	_, _ = reap(pid)
+	pidfd.Close()
+	return 0, nil, &callError{list.calls[f.index].what, syscall.Errno(f.errno)}
 }
 
 // callError is the failure of one call of a child.
@@ -90,6 +123,9 @@ func forkChild(flags uintptr, pidfd *int32, calls []call, failed *childFailed) (
 	}
 	runtimeAfterForkInChild()
 	runCalls(calls, failed)
+	if failed.pipe != 0 {
+		_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, failed.pipe, uintptr(unsafe.Pointer(failed)), failedSize)
+	}
 	for {
 		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT, 255, 0, 0)
 	}

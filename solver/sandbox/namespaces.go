@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/solver/sandbox/supervisor"
 )
 
 // grace is how long a command may take to end after it was asked to.
@@ -74,10 +76,6 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 	if err != nil {
 		return err
 	}
-	program, err := h.filter()
-	if err != nil {
-		return err
-	}
 	group, err := h.makeGroup(&s.Limits)
 	if err != nil {
 		return err
@@ -86,7 +84,7 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 	if s.Network == NetworkPrivate {
 		h.private()
 	}
-	c := &command{host: h, spec: s, group: group, userns: userns, program: program, stdio: [3]*os.File{stdin, stdout, stderr}}
+	c := &command{host: h, spec: s, group: group, userns: userns, stdio: [3]*os.File{stdin, stdout, stderr}}
 	outside, err := os.Open("/proc/self/ns/mnt")
 	if err != nil {
 		return err
@@ -122,12 +120,42 @@ func (c *command) run(ctx context.Context) error {
 	if err := c.furnish(); err != nil {
 		return err
 	}
-	pid, pidfd, err := fork(sharing|unix.CLONE_NEWPID, c.calls())
+	if err := c.watch(); err != nil {
+		return err
+	}
+	if c.supervision != nil {
+		defer c.supervision.end()
+	}
+	pid, pidfd, err := c.fork(unix.CLONE_NEWPID)
 	if err != nil {
 		return startFailure(err)
 	}
 	defer pidfd.Close()
 	return wait(ctx, pid, pidfd)
+}
+
+func (c *command) fork(flags uintptr) (pid int, pidfd *os.File, err error) {
+	if c.supervision != nil {
+		return forkCopy(flags, c.calls())
+	}
+	return fork(sharing|flags, c.calls())
+}
+
+// watch finds the command's filter, and has its calls served where that is needed.
+func (c *command) watch() (err error) {
+	if c.host.Rung != RungSingle {
+		c.program, err = c.host.filter()
+		return err
+	}
+	s := supervisor.Owners(
+		supervisor.Surroundings{Root: c.spec.Root, ProcDir: c.host.procDir},
+		supervisor.User{UID: c.spec.User.UID, GID: c.spec.User.GID, Groups: c.spec.User.Groups},
+	)
+	if c.program, err = filterFor(s); err != nil {
+		return err
+	}
+	c.supervision, err = supervise(s)
+	return err
 }
 
 // startFailure tells a command that cannot be executed from a sandbox that cannot be made.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-298d225e/builder/solver/sandbox/supervisor"
 	"github.com/seed-298d225e/builder/solver/sandbox/sysnum"
 )
 
@@ -42,8 +43,8 @@ type rule struct {
 }
 
 // defaultFilter assembles Docker's default profile for this machine and commands with the capabilities
-// caps. The calls named in notify are passed to whoever listens instead.
-func defaultFilter(caps []string, notify []string) ([]bpf.RawInstruction, error) {
+// caps. The calls in notify are passed to whoever listens instead.
+func defaultFilter(caps []string, notify []supervisor.Call) ([]bpf.RawInstruction, error) {
 	profile, err := seccomp.GetDefaultProfile(&specs.Spec{
 		Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}},
 	})
@@ -56,14 +57,29 @@ func defaultFilter(caps []string, notify []string) ([]bpf.RawInstruction, error)
 			rules[name] = append(rules[name], rule{s.Args, action(s.Action, s.ErrnoRet)})
 		}
 	}
-	for _, name := range notify {
-		rules[name] = []rule{{action: retNotify}}
+	for _, c := range notify {
+		rules[c.Name] = append(passed(c), rules[c.Name]...)
 	}
 	rules["socketcall"] = append([]rule{{
 		args:   []specs.LinuxSeccompArg{{Index: 0, Value: 1, Op: specs.OpEqualTo}}, // SYS_SOCKET
 		action: retErrno(unix.EPERM),
 	}}, rules["socketcall"]...)
 	return assemble(sysnum.Of(runtime.GOARCH), rules, action(profile.DefaultAction, profile.DefaultErrnoRet))
+}
+
+// passed returns the rules that pass a call on.
+func passed(c supervisor.Call) []rule {
+	if len(c.Where) == 0 {
+		return []rule{{action: retNotify}}
+	}
+	rules := make([]rule, len(c.Where))
+	for i, b := range c.Where {
+		rules[i] = rule{
+			args:   []specs.LinuxSeccompArg{{Index: b.Index, Value: b.Mask, ValueTwo: b.Value, Op: specs.OpMaskedEqual}},
+			action: retNotify,
+		}
+	}
+	return rules
 }
 
 func action(a specs.LinuxSeccompAction, errno *uint) uint32 {

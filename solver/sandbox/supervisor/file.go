@@ -1,0 +1,97 @@
+//go:build linux
+
+package supervisor
+
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/owner"
+)
+
+// file is a file that is open for reference, with what the kernel says of it.
+type file struct {
+	fd int
+	unix.Stat_t
+}
+
+// stat takes over fd.
+func stat(fd int) (file, error) {
+	f := file{fd: fd}
+	if err := unix.Fstat(fd, &f.Stat_t); err != nil {
+		f.close()
+		return file{}, err
+	}
+	return f, nil
+}
+
+func (f *file) close() { _ = unix.Close(f.fd) }
+
+// path leads to what is open.
+func (f *file) path() string { return "/proc/self/fd/" + strconv.Itoa(f.fd) }
+
+// holds reports whether the file can hold a record itself.
+func (f *file) holds() bool {
+	kind := f.Mode & unix.S_IFMT
+	return kind == unix.S_IFREG || kind == unix.S_IFDIR
+}
+
+// record returns what is recorded of f; ok is false if its owner is as the kernel says.
+func (s *Supervisor) record(f *file) (r owner.Record, ok bool) {
+	if f.holds() {
+		// Through the magic link, which is no link of its own, the path leads to the file itself.
+		var b [64]byte
+		n, err := unix.Getxattr(f.path(), owner.Attribute, b[:])
+		if err != nil {
+			return r, false
+		}
+		return owner.Parse(string(b[:n]))
+	}
+	r, ok = s.others[identify(f)]
+	return r, ok
+}
+
+// setRecord records that f belongs to somebody.
+func (s *Supervisor) setRecord(f *file, r owner.Record) error {
+	plain := r == owner.Record{}
+	if !f.holds() {
+		if plain {
+			delete(s.others, identify(f))
+		} else {
+			s.others[identify(f)] = r
+		}
+		return nil
+	}
+	if plain {
+		err := unix.Removexattr(f.path(), owner.Attribute)
+		if err == unix.ENODATA { //nolint:errorlint // of a system call
+			return nil
+		}
+		return err
+	}
+	return unix.Setxattr(f.path(), owner.Attribute, []byte(r.String()), 0)
+}
+
+// fileID tells files apart that cannot hold a record; a number that is used again is born at another time.
+type fileID struct {
+	device, inode uint64
+	born          unix.StatxTimestamp
+}
+
+func identify(f *file) fileID {
+	id := fileID{device: f.Dev, inode: f.Ino}
+	var x unix.Statx_t
+	if err := unix.Statx(f.fd, "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &x); err == nil {
+		id.born = x.Btime
+	}
+	return id
+}
+
+// owned returns whose f is meant to be.
+func (s *Supervisor) owned(f *file) owner.Record {
+	if r, ok := s.record(f); ok {
+		return r
+	}
+	return owner.Record{UID: f.Uid, GID: f.Gid}
+}

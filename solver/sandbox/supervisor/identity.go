@@ -1,0 +1,104 @@
+//go:build linux
+
+package supervisor
+
+import (
+	"encoding/binary"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A task has the identity that it asked for, as far as it can see, while the kernel knows one user only.
+// Which one it has must go with it through fork and execve, as credentials do, and nobody is told of
+// forks. The timer slack of a thread does just that: it is inherited, kept by execve, of no consequence, and
+// can be read and set from outside (/proc/TID/timerslack_ns, see proc(5)). So the number of a task's identity
+// is kept there, and prctl(PR_SET_TIMERSLACK) is answered without being done.
+
+// identity is whom a task runs as: ids, real, effective, saved, and of the file system, see credentials(7).
+type identity struct {
+	uid, gid ids
+	// groups are the supplementary groups, four bytes each.
+	groups string
+}
+
+// ids are the real, effective, saved and file system id.
+type ids struct {
+	real, effective, saved, fs uint32
+}
+
+func all(id uint32) ids { return ids{id, id, id, id} }
+
+// unchanged is the id -1.
+const unchanged = ^uint32(0)
+
+// User is whom a command begins as.
+type User struct {
+	UID, GID uint32
+	Groups   []uint32
+}
+
+func (u User) identity() identity { return identity{all(u.UID), all(u.GID), packGroups(u.Groups)} }
+
+func packGroups(groups []uint32) string {
+	var b []byte
+	for _, g := range groups {
+		b = binary.NativeEndian.AppendUint32(b, g)
+	}
+	return string(b)
+}
+
+// in reports whether gid is a group of i.
+func (i identity) in(gid uint32) bool {
+	for at := 0; at < len(i.groups); at += 4 {
+		if binary.NativeEndian.Uint32([]byte(i.groups[at:])) == gid {
+			return true
+		}
+	}
+	return i.gid.fs == gid
+}
+
+// privileged reports whether i may do what root may.
+func (i identity) privileged() bool { return i.uid.effective == 0 }
+
+// identity returns whom the task runs as.
+func (t *task) identity() identity {
+	if len(t.identities) == 1 {
+		return t.identities[0]
+	}
+	text, err := os.ReadFile(t.proc("timerslack_ns"))
+	if err != nil {
+		return t.identities[0]
+	}
+	slack, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if n := slack - t.slack; err == nil && n < uint64(len(t.identities)) {
+		return t.identities[n]
+	}
+	return t.identities[0]
+}
+
+// become makes i the identity of the task.
+func (t *task) become(i identity) error {
+	n := slices.Index(t.identities, i)
+	if n < 0 {
+		n = len(t.identities)
+		t.identities = append(t.identities, i)
+	}
+	slack := strconv.FormatUint(t.slack+uint64(n), 10)
+	f, err := os.OpenFile(t.proc("timerslack_ns"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(slack)
+	return err
+}
+
+// keepSlack answers prctl(PR_SET_TIMERSLACK).
+func keepSlack(*task) answer { return result(0) }
+
+// setSlack restricts prctl to that.
+func setSlack() []Bits { return []Bits{{Index: 0, Mask: ^uint64(0), Value: unix.PR_SET_TIMERSLACK}} }

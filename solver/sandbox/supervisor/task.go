@@ -1,0 +1,225 @@
+//go:build linux
+
+package supervisor
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// task is a thread that waits for the answer to one of its calls.
+type task struct {
+	*Supervisor
+	notification
+	// legacy: the call has ids of 16 bits.
+	legacy bool
+	// dir is the task's directory in /proc.
+	dir string
+}
+
+// proc returns the path of a file about the task.
+func (t *task) proc(name string) string { return t.dir + "/" + name }
+
+// fd returns argument i as a descriptor.
+func (t *task) fd(i int) int { return int(int32(t.args[i])) }
+
+// id returns argument i as an id; -1 is unchanged.
+func (t *task) id(i int) uint32 {
+	if v := uint32(t.args[i]); !t.legacy || v&0xffff != 0xffff {
+		return v
+	}
+	return unchanged
+}
+
+// pageSize is no larger than a page anywhere, so that a read of the rest of one cannot fail in its middle.
+const pageSize = 4096
+
+// text reads a string from the task's memory.
+func (t *task) text(address uint64) (string, error) {
+	var all []byte
+	var b [256]byte
+	for len(all) < unix.PathMax {
+		n := min(uint64(len(b)), pageSize-address%pageSize)
+		if err := t.read(address, b[:n]); err != nil {
+			return "", err
+		}
+		if end := bytes.IndexByte(b[:n], 0); end >= 0 {
+			return string(append(all, b[:end]...)), nil
+		}
+		all = append(all, b[:n]...)
+		address += n
+	}
+	return "", unix.ENAMETOOLONG
+}
+
+// read fills b from the task's memory.
+func (t *task) read(address uint64, b []byte) error {
+	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
+	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
+	return transferred(unix.ProcessVMReadv(int(t.pid), local, remote, 0))(len(b))
+}
+
+// write writes b into the task's memory.
+func (t *task) write(address uint64, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
+	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
+	return transferred(unix.ProcessVMWritev(int(t.pid), local, remote, 0))(len(b))
+}
+
+// transferred turns a short transfer into an error.
+func transferred(n int, err error) func(want int) error {
+	return func(want int) error {
+		if err == nil && n != want {
+			return unix.EFAULT
+		}
+		return err
+	}
+}
+
+// wide returns the bytes of ids as the kernel stores them.
+func wide(ids ...uint32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(ids))), 4*len(ids))
+}
+
+// place is a path as a task gives it: from a directory, or from the task's root.
+type place struct {
+	dir  int
+	path string
+	// follow: a link at the end of the path is followed.
+	follow bool
+}
+
+// place reads the path at argument i, relative to the descriptor in argument dir; dir -1 is the working directory.
+func (t *task) place(dir, i int, follow bool) (place, error) {
+	p := place{dir: unix.AT_FDCWD, follow: follow}
+	if dir >= 0 {
+		p.dir = t.fd(dir)
+	}
+	var err error
+	p.path, err = t.text(t.args[i])
+	return p, err
+}
+
+// open opens a place for reference only. An empty path is what the descriptor of the place is open at.
+func (t *task) open(p place) (file, error) {
+	if p.path == "" {
+		return t.descriptor(p.dir)
+	}
+	flags := 0
+	if !p.follow {
+		flags = unix.O_NOFOLLOW
+	}
+	return t.openPath(p, flags)
+}
+
+// openPath opens a path as the task would, but for reference only.
+func (t *task) openPath(p place, flags int) (file, error) {
+	name, err := t.absolute(p)
+	if err != nil {
+		return file{}, err
+	}
+	root := t.Supervisor.root
+	if t.moved.Load() {
+		if root, err = unix.Open(t.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+			return file{}, err
+		}
+		defer unix.Close(root)
+	}
+	fd, err := resolve(root, name, unix.O_PATH|flags, 0)
+	if err != nil {
+		return file{}, err
+	}
+	return stat(fd)
+}
+
+// resolve opens a path with root as "/".
+func resolve(root int, name string, flags int, mode uint32) (int, error) {
+	how := unix.OpenHow{
+		Flags: uint64(flags) | unix.O_CLOEXEC, Mode: uint64(mode), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(root, name, &how)
+		// EAGAIN: something was renamed while a ".." was resolved.
+		if err != unix.EINTR && err != unix.EAGAIN { //nolint:errorlint // of a system call
+			return fd, err
+		}
+	}
+}
+
+// absolute returns the path of a place from the task's root.
+func (t *task) absolute(p place) (string, error) {
+	if strings.HasPrefix(p.path, "/") {
+		return p.path, nil
+	}
+	link := "cwd"
+	if p.dir != unix.AT_FDCWD {
+		link = "fd/" + strconv.Itoa(p.dir)
+	}
+	base, err := readlink(t.proc(link))
+	if err != nil {
+		return "", err
+	}
+	if !strings.HasPrefix(base, "/") || strings.HasSuffix(base, " (deleted)") {
+		return "", unix.ENOENT
+	}
+	return t.inside(base) + "/" + p.path, nil
+}
+
+func readlink(name string) (string, error) {
+	var b [unix.PathMax]byte
+	n, err := unix.Readlink(name, b[:])
+	if err != nil {
+		return "", err
+	}
+	return string(b[:n]), nil
+}
+
+// inside returns the path that a name of this process has for the task.
+func (t *task) inside(name string) string {
+	root := t.rootPath
+	if t.moved.Load() {
+		if r, err := readlink(t.proc("root")); err == nil {
+			root = strings.TrimSuffix(r, "/")
+		}
+	}
+	return strings.TrimPrefix(name, root)
+}
+
+// descriptor opens what a descriptor of the task is open at.
+func (t *task) descriptor(fd int) (file, error) {
+	name := "cwd"
+	if fd != unix.AT_FDCWD {
+		name = "fd/" + strconv.Itoa(fd)
+	}
+	n, err := unix.Open(t.proc(name), unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return file{}, err
+	}
+	return stat(n)
+}
+
+// umask is what the task leaves out of the modes of new files.
+func (t *task) umask() uint32 {
+	f, err := os.Open(t.proc("status"))
+	if err != nil {
+		return 0o022
+	}
+	defer f.Close()
+	var b [128]byte
+	n, _ := f.Read(b[:])
+	_, after, _ := strings.Cut(string(b[:n]), "\nUmask:\t")
+	mask, _, _ := strings.Cut(after, "\n")
+	v, err := strconv.ParseUint(mask, 8, 32)
+	if err != nil {
+		return 0o022
+	}
+	return uint32(v)
+}
