@@ -126,7 +126,7 @@ func (t *task) exists(parent *file, base string) bool {
 func (i identity) mayWrite(r owner.Record, mode uint32) bool {
 	const writeAndSearch = 3
 	switch {
-	case i.privileged():
+	case i.root():
 		return true
 	case i.uid.fs == r.UID:
 		mode >>= 6

@@ -47,6 +47,7 @@ func (t *task) execute(p place, err error) answer {
 			who.gid.effective, who.gid.saved, who.gid.fs = r.GID, r.GID, r.GID
 		}
 	}
+	who.keep, who.capable = false, who.uid.effective == 0
 	if who != t.identity() {
 		if err := t.become(who); err != nil {
 			return failure(unix.EAGAIN)

@@ -23,6 +23,8 @@ type identity struct {
 	uid, gid ids
 	// groups are the supplementary groups, four bytes each.
 	groups string
+	// capable: it may change its ids. keep: it stays capable when it becomes another user (PR_SET_KEEPCAPS).
+	capable, keep bool
 }
 
 // ids are the real, effective, saved and file system id.
@@ -41,7 +43,9 @@ type User struct {
 	Groups   []uint32
 }
 
-func (u User) identity() identity { return identity{all(u.UID), all(u.GID), packGroups(u.Groups)} }
+func (u User) identity() identity {
+	return identity{uid: all(u.UID), gid: all(u.GID), groups: packGroups(u.Groups), capable: u.UID == 0}
+}
 
 func packGroups(groups []uint32) string {
 	var b []byte
@@ -61,8 +65,15 @@ func (i identity) in(gid uint32) bool {
 	return i.gid.fs == gid
 }
 
-// privileged reports whether i may do what root may.
-func (i identity) privileged() bool { return i.uid.effective == 0 }
+// root reports whether files are open to i whatever their modes say.
+func (i identity) root() bool { return i.uid.effective == 0 }
+
+// with returns i with other user ids. Who gives up root for good is no longer capable, see capabilities(7).
+func (i identity) with(uid ids) identity {
+	i.uid = uid
+	i.capable = i.capable && (i.keep || uid.has(0))
+	return i
+}
 
 // identity returns whom the task runs as.
 func (t *task) identity() identity {
@@ -97,8 +108,24 @@ func (t *task) become(i identity) error {
 	return err
 }
 
-// keepSlack answers prctl(PR_SET_TIMERSLACK).
-func keepSlack(*task) answer { return result(0) }
+// prctl answers PR_SET_TIMERSLACK and notes PR_SET_KEEPCAPS.
+func prctl(t *task) answer {
+	if t.args[0] == unix.PR_SET_TIMERSLACK {
+		return result(0)
+	}
+	who := t.identity()
+	if keep := t.args[1] == 1; keep != who.keep {
+		who.keep = keep
+		if err := t.become(who); err != nil {
+			return failure(unix.EAGAIN)
+		}
+	}
+	return proceed()
+}
 
-// setSlack restricts prctl to that.
-func setSlack() []Bits { return []Bits{{Index: 0, Mask: ^uint64(0), Value: unix.PR_SET_TIMERSLACK}} }
+// noted restricts prctl to those.
+func noted() []Bits {
+	return []Bits{
+		{Index: 0, Mask: ^uint64(0), Value: unix.PR_SET_TIMERSLACK}, {Index: 0, Mask: ^uint64(0), Value: unix.PR_SET_KEEPCAPS},
+	}
+}

@@ -70,7 +70,7 @@ func (t *task) chown(p place, uid, gid uint32) answer {
 // mayGive reports whether i may give a file with the owner r to others: root may, and an owner may give it to
 // a group of its own.
 func (i identity) mayGive(r owner.Record, uid, gid uint32) bool {
-	if i.privileged() {
+	if i.root() {
 		return true
 	}
 	return i.uid.fs == r.UID && (uid == unchanged || uid == r.UID) && (gid == unchanged || gid == r.GID || i.in(gid))
@@ -167,7 +167,7 @@ func ownerCalls() map[string]handled {
 		"getresuid": {answer: getAll(users)}, "getresgid": {answer: getAll(groups)},
 		"setgroups": {answer: setGroups}, "getgroups": {answer: getGroups},
 		"execve": {answer: execve}, "execveat": {answer: execveat},
-		"prctl":  {where: setSlack(), answer: keepSlack},
+		"prctl":  {where: noted(), answer: prctl},
 		"chroot": {answer: chroot},
 		"open":   {where: creating(1), answer: openPath}, "openat": {where: creating(2), answer: openat},
 		"creat": {answer: creat}, "mkdir": {answer: mkdir}, "mkdirat": {answer: mkdirat},

@@ -82,11 +82,11 @@ func set3(i ids, t *task, privileged bool) (ids, bool) {
 func setUser(c change) handler {
 	return func(t *task) answer {
 		who := t.identity()
-		var ok bool
-		if who.uid, ok = c(who.uid, t, who.privileged()); !ok {
+		uid, ok := c(who.uid, t, who.capable)
+		if !ok {
 			return failure(unix.EPERM)
 		}
-		return t.becoming(who)
+		return t.becoming(who.with(uid))
 	}
 }
 
@@ -94,7 +94,7 @@ func setGroup(c change) handler {
 	return func(t *task) answer {
 		who := t.identity()
 		var ok bool
-		if who.gid, ok = c(who.gid, t, who.privileged()); !ok {
+		if who.gid, ok = c(who.gid, t, who.capable); !ok {
 			return failure(unix.EPERM)
 		}
 		return t.becoming(who)
@@ -114,7 +114,7 @@ func setFS(of func(*identity) *ids) handler {
 		who := t.identity()
 		i := of(&who)
 		old := i.fs
-		if id := t.id(0); who.privileged() || i.has(id) || id == old {
+		if id := t.id(0); who.capable || i.has(id) || id == old {
 			i.fs = id
 			if err := t.become(who); err != nil {
 				return failure(unix.EAGAIN)
@@ -171,7 +171,7 @@ func setGroups(t *task) answer {
 	who := t.identity()
 	n := int(int32(t.args[0]))
 	switch {
-	case !who.privileged():
+	case !who.capable:
 		return failure(unix.EPERM)
 	case n < 0 || n > maxGroups:
 		return failure(unix.EINVAL)
