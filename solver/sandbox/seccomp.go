@@ -58,7 +58,7 @@ func defaultFilter(caps []string, notify []supervisor.Call) ([]bpf.RawInstructio
 		}
 	}
 	for _, c := range notify {
-		rules[c.Name] = append(passed(c), rules[c.Name]...)
+		rules[c.Name] = append(notified(c), rules[c.Name]...)
 	}
 	rules["socketcall"] = append([]rule{{
 		args:   []specs.LinuxSeccompArg{{Index: 0, Value: 1, Op: specs.OpEqualTo}}, // SYS_SOCKET
@@ -67,8 +67,8 @@ func defaultFilter(caps []string, notify []supervisor.Call) ([]bpf.RawInstructio
 	return assemble(sysnum.Of(runtime.GOARCH), rules, action(profile.DefaultAction, profile.DefaultErrnoRet))
 }
 
-// passed returns the rules that pass a call on.
-func passed(c supervisor.Call) []rule {
+// notified returns the rules that pass a call on.
+func notified(c supervisor.Call) []rule {
 	if len(c.Where) == 0 {
 		return []rule{{action: retNotify}}
 	}
