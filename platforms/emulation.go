@@ -65,6 +65,9 @@ func (e *Emulator) Enable(p v1.Platform) error {
 	return err
 }
 
+// Native reports whether the processor runs programs for p itself.
+func Native(p v1.Platform) bool { return p.OS == "linux" && native(p.Architecture) }
+
 // native reports whether the processor runs programs of an architecture itself.
 func native(arch string) bool {
 	return arch == runtime.GOARCH || runtime.GOARCH == "amd64" && arch == "386"

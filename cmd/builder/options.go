@@ -374,11 +374,8 @@ func (o *buildOptions) readCall() error {
 }
 
 func (o *buildOptions) readMachine() (err error) {
-	o.rung = sandbox.RungUserns
-	if o.sandbox != "auto" {
-		if o.rung, err = sandbox.ParseRung(o.sandbox); err != nil {
-			return fmt.Errorf("--sandbox: %w", err)
-		}
+	if o.rung, err = parseRung(o.sandbox); err != nil {
+		return fmt.Errorf("--sandbox: %w", err)
 	}
 	if o.jobs < 0 {
 		return errors.New("--jobs must be above zero")
@@ -388,6 +385,14 @@ func (o *buildOptions) readMachine() (err error) {
 	}
 	o.root, err = storePath(o.root)
 	return err
+}
+
+// parseRung returns the best rung that --sandbox permits.
+func parseRung(name string) (sandbox.Rung, error) {
+	if name == "auto" {
+		return sandbox.RungUserns, nil
+	}
+	return sandbox.ParseRung(name)
 }
 
 // storePath returns the absolute path of the store.

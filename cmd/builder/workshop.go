@@ -139,14 +139,17 @@ func (w *workshop) worker(o *buildOptions) (*ops.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	emulator := &platforms.Emulator{
-		Dir: filepath.Join(w.store.Temporary(), "binfmt"), QEMU: os.Getenv("BUILDER_QEMU_DIR"), Path: os.Getenv("PATH"),
-	}
+	emulator := newEmulator(filepath.Join(w.store.Temporary(), "binfmt"))
 	w.closing = append(w.closing, remove, emulator.Close)
 	return &ops.Worker{
 		Store: w.store, Host: w.host, Images: &w.resolved, Secret: o.secret, Agent: o.agent,
 		Emulate: emulator.Enable, Scratch: scratch, Resources: o.resources, HTTP: w.download, Git: w.checkout,
 	}, nil
+}
+
+// newEmulator returns what makes programs for other architectures run; dir is a directory for it alone.
+func newEmulator(dir string) *platforms.Emulator {
+	return &platforms.Emulator{Dir: dir, QEMU: os.Getenv("BUILDER_QEMU_DIR"), Path: os.Getenv("PATH")}
 }
 
 // download brings the file behind a URL into a directory.

@@ -221,3 +221,33 @@ func (m cgroupMount) group(groups string) (path string, ok bool) {
 	}
 	return "", false
 }
+
+// ProbeLimits tells the limits that this process itself is under, all commands included.
+func ProbeLimits() []Probe {
+	mounts, err := cgroupMounts()
+	if err != nil {
+		return []Probe{refused("control groups", err, "")}
+	}
+	var probes []Probe
+	for _, q := range []struct{ name, controller, v1, v2 string }{
+		{"memory limit", "memory", "memory.limit_in_bytes", "memory.max"},
+		{"process limit", "pids", "pids.max", "pids.max"},
+		{"processor limit", "cpu", "cpu.cfs_quota_us", "cpu.max"},
+	} {
+		m, err := find(mounts, q.controller)
+		if err != nil {
+			probes = append(probes, passed(q.name, "none that can be seen: "+err.Error()))
+			continue
+		}
+		file := q.v1
+		if m.version == 2 {
+			file = q.v2
+		}
+		value := cgroupDir{dir: m.own}.read(file)
+		if value == "" { // the topmost group has no limits
+			value = "none"
+		}
+		probes = append(probes, passed(q.name, fmt.Sprintf("%s (%s, version %d)", value, filepath.Join(m.own, file), m.version)))
+	}
+	return probes
+}
