@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/inroot"
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // Dir is a directory of the machine as an FS. What changes in it while it is read is seen or not, but
@@ -123,7 +123,7 @@ func (d Dir) addXattrs(e *Entry, dir *os.File, base string) error {
 	if err != nil || len(xattrs) == 0 {
 		return err
 	}
-	if r, ok := owner.Parse(xattrs[owner.Attribute]); ok {
+	if r, ok := ownership.Parse(xattrs[ownership.Attribute]); ok {
 		applyRecord(e, r)
 	}
 	e.Opaque = e.Kind == Directory && xattrs[opaqueXattr] == "y"

@@ -2,7 +2,7 @@
 
 package snapshot
 
-import "github.com/seed-298d225e/builder/owner"
+import "github.com/seed-298d225e/builder/ownership"
 
 // Owners says which ids files on this machine can be given. Where one cannot, the owner is recorded in an
 // extended attribute of the file and read back from there.
@@ -35,7 +35,7 @@ func contains(ranges []IDRange, id uint32) bool {
 }
 
 // applyRecord gives e what is recorded of its file.
-func applyRecord(e *Entry, r owner.Record) {
+func applyRecord(e *Entry, r ownership.Record) {
 	e.UID, e.GID = r.UID, r.GID
 	switch r.Device {
 	case 'c':

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/inroot"
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // dirWriter writes the entries of one layer into a directory, in the form in which overlayfs takes a
@@ -171,11 +171,11 @@ func (w *dirWriter) putDevice(e *Entry) error {
 	if err := unix.Mknodat(dir, base, unix.S_IFREG|0o000, 0); err != nil {
 		return err
 	}
-	r := owner.Record{UID: e.UID, GID: e.GID, Device: 'c', Major: e.Major, Minor: e.Minor, Mode: e.Mode}
+	r := ownership.Record{UID: e.UID, GID: e.GID, Device: 'c', Major: e.Major, Minor: e.Minor, Mode: e.Mode}
 	if e.Kind == BlockDevice {
 		r.Device = 'b'
 	}
-	if err := owner.Set(fdPath(w.parent)+"/"+base, r); err != nil {
+	if err := ownership.Set(fdPath(w.parent)+"/"+base, r); err != nil {
 		w.loose.skipped++
 		return unix.Unlinkat(dir, base, 0)
 	}
@@ -399,7 +399,7 @@ func (w *dirWriter) setOwner(base string, e *Entry) (mode uint32, err error) {
 		}
 		return e.Mode, unix.Fchownat(int(w.parent.Fd()), base, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
 	}
-	err = owner.Set(fdPath(w.parent)+"/"+base, owner.Record{UID: e.UID, GID: e.GID})
+	err = ownership.Set(fdPath(w.parent)+"/"+base, ownership.Record{UID: e.UID, GID: e.GID})
 	if e.Kind != Regular && e.Kind != Directory {
 		err = nil // links and FIFOs hold no such attributes
 	}
@@ -464,7 +464,7 @@ func setDirMetadata(dir *os.File, e *Entry, owners Owners) error {
 			return err
 		}
 	} else {
-		if err := owner.Set(fdPath(dir)+"/.", owner.Record{UID: e.UID, GID: e.GID}); err != nil {
+		if err := ownership.Set(fdPath(dir)+"/.", ownership.Record{UID: e.UID, GID: e.GID}); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // opaqueXattr marks a directory of which nothing below shows; the mount option userxattr makes overlayfs
@@ -22,7 +22,7 @@ func kept(name string) bool {
 	switch {
 	case strings.HasPrefix(name, "trusted.overlay."), strings.HasPrefix(name, "user.overlay."):
 		return false
-	case name == owner.Attribute, name == implicitXattr, name == "security.selinux", name == "security.ima", name == "security.evm", name == "security.apparmor":
+	case name == ownership.Attribute, name == implicitXattr, name == "security.selinux", name == "security.ima", name == "security.evm", name == "security.apparmor":
 		return false
 	}
 	return true

@@ -10,11 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"net"
-	"os"
 	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/solver"
 	"github.com/seed-298d225e/builder/solver/sandbox"
@@ -47,10 +44,7 @@ func (r *run) agent(ctx context.Context, m solver.Mount, scratch string) ([]sand
 		p.close()
 		<-done
 	})
-	if err := os.Chown(scratch, int(valueOr(m.UID, 0)), int(valueOr(m.GID, 0))); err != nil {
-		return nil, err
-	}
-	if err := unix.Chmod(scratch, valueOr(m.Mode, 0o600)); err != nil {
+	if err := give(scratch, m, 0o600); err != nil {
 		return nil, err
 	}
 	r.env = append(r.env, "SSH_AUTH_SOCK="+m.Target)

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/inroot"
+	"github.com/seed-298d225e/builder/ownership"
 	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver"
 	"github.com/seed-298d225e/builder/solver/sandbox"
@@ -245,16 +246,26 @@ func (r *run) fillCache(dir *os.File, m solver.Mount) error {
 			return err
 		}
 	}
-	at := fmt.Sprintf("/proc/self/fd/%d/.", dir.Fd())
-	if m.UID != nil || m.GID != nil {
-		if err := os.Chown(at, int(valueOr(m.UID, 0)), int(valueOr(m.GID, 0))); err != nil {
-			return err
+	if m.UID == nil && m.GID == nil && m.Mode == nil {
+		return nil
+	}
+	return give(fmt.Sprintf("/proc/self/fd/%d/.", dir.Fd()), m, 0o755)
+}
+
+// give gives a file of ours the owner and mode that the mount asks for. Where the machine cannot give it to
+// somebody, that is recorded, except of sockets, which hold no records.
+func give(name string, m solver.Mount, mode uint32) error {
+	uid, gid := valueOr(m.UID, 0), valueOr(m.GID, 0)
+	err := unix.Chown(name, int(uid), int(gid))
+	if errors.Is(err, unix.EINVAL) {
+		if err = ownership.Set(name, ownership.Record{UID: uid, GID: gid}); errors.Is(err, unix.EPERM) {
+			err = nil
 		}
 	}
-	if m.Mode != nil {
-		return unix.Chmod(at, *m.Mode)
+	if err != nil {
+		return fmt.Errorf("giving it to user %d and group %d: %w", uid, gid, err)
 	}
-	return nil
+	return unix.Chmod(name, valueOr(m.Mode, mode))
 }
 
 func valueOr(p *uint32, otherwise uint32) uint32 {
@@ -285,10 +296,7 @@ func (r *run) secret(m solver.Mount, scratch string) ([]sandbox.Mount, error) {
 	if err := os.WriteFile(scratch, value, 0o400); err != nil {
 		return nil, err
 	}
-	if err := os.Chown(scratch, int(valueOr(m.UID, 0)), int(valueOr(m.GID, 0))); err != nil {
-		return nil, err
-	}
-	if err := unix.Chmod(scratch, valueOr(m.Mode, 0o400)); err != nil {
+	if err := give(scratch, m, 0o400); err != nil {
 		return nil, err
 	}
 	source, err := r.reference(scratch)

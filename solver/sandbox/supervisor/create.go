@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // A new file belongs to who makes it. Where that is the one user that the kernel knows there is nothing to
@@ -104,11 +104,11 @@ func (t *task) create(c creation, err error) answer {
 	}
 	defer parent.close()
 	who, above := t.identity(), t.owned(&parent)
-	r := owner.Record{UID: who.uid.fs, GID: who.gid.fs}
+	r := ownership.Record{UID: who.uid.fs, GID: who.gid.fs}
 	if parent.Mode&unix.S_ISGID != 0 {
 		r.GID = above.GID
 	}
-	if r == (owner.Record{}) || t.exists(&parent, base) {
+	if r == (ownership.Record{}) || t.exists(&parent, base) {
 		return proceed()
 	}
 	if !who.mayWrite(above, parent.Mode) {
@@ -123,7 +123,7 @@ func (t *task) exists(parent *file, base string) bool {
 }
 
 // mayWrite reports whether i may make files in a directory.
-func (i identity) mayWrite(r owner.Record, mode uint32) bool {
+func (i identity) mayWrite(r ownership.Record, mode uint32) bool {
 	const writeAndSearch = 3
 	switch {
 	case i.root():
@@ -137,7 +137,7 @@ func (i identity) mayWrite(r owner.Record, mode uint32) bool {
 }
 
 // make makes the file and records that it belongs to r.
-func (t *task) make(parent *file, base string, c creation, r owner.Record) answer {
+func (t *task) make(parent *file, base string, c creation, r ownership.Record) answer {
 	fd, err := t.makeAt(parent, base, c)
 	if err != nil {
 		return failure(err)
@@ -173,7 +173,7 @@ func (t *task) makeAt(parent *file, base string, c creation) (fd int, err error)
 }
 
 // finish gives the new file, open at ref, its mode and its record.
-func (t *task) finish(ref int, parent *file, c creation, r owner.Record) error {
+func (t *task) finish(ref int, parent *file, c creation, r ownership.Record) error {
 	f, err := stat(ref)
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // file is a file that is open for reference, with what the kernel says of it.
@@ -38,23 +38,23 @@ func (f *file) holds() bool {
 }
 
 // record returns what is recorded of f; ok is false if its owner is as the kernel says.
-func (s *Supervisor) record(f *file) (r owner.Record, ok bool) {
+func (s *Supervisor) record(f *file) (r ownership.Record, ok bool) {
 	if f.holds() {
 		// Through the magic link, which is no link of its own, the path leads to the file itself.
 		var b [64]byte
-		n, err := unix.Getxattr(f.path(), owner.Attribute, b[:])
+		n, err := unix.Getxattr(f.path(), ownership.Attribute, b[:])
 		if err != nil {
 			return r, false
 		}
-		return owner.Parse(string(b[:n]))
+		return ownership.Parse(string(b[:n]))
 	}
 	r, ok = s.others[identify(f)]
 	return r, ok
 }
 
 // setRecord records that f belongs to somebody.
-func (s *Supervisor) setRecord(f *file, r owner.Record) error {
-	plain := r == owner.Record{}
+func (s *Supervisor) setRecord(f *file, r ownership.Record) error {
+	plain := r == ownership.Record{}
 	if !f.holds() {
 		if plain {
 			delete(s.others, identify(f))
@@ -64,13 +64,13 @@ func (s *Supervisor) setRecord(f *file, r owner.Record) error {
 		return nil
 	}
 	if plain {
-		err := unix.Removexattr(f.path(), owner.Attribute)
+		err := unix.Removexattr(f.path(), ownership.Attribute)
 		if err == unix.ENODATA { //nolint:errorlint // of a system call
 			return nil
 		}
 		return err
 	}
-	return unix.Setxattr(f.path(), owner.Attribute, []byte(r.String()), 0)
+	return unix.Setxattr(f.path(), ownership.Attribute, []byte(r.String()), 0)
 }
 
 // fileID tells files apart that cannot hold a record; a number that is used again is born at another time.
@@ -89,9 +89,9 @@ func identify(f *file) fileID {
 }
 
 // owned returns whose f is meant to be.
-func (s *Supervisor) owned(f *file) owner.Record {
+func (s *Supervisor) owned(f *file) ownership.Record {
 	if r, ok := s.record(f); ok {
 		return r
 	}
-	return owner.Record{UID: f.Uid, GID: f.Gid}
+	return ownership.Record{UID: f.Uid, GID: f.Gid}
 }

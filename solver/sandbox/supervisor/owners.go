@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // chown answers chown(2) and lchown(2).
@@ -69,7 +69,7 @@ func (t *task) chown(p place, uid, gid uint32) answer {
 
 // mayGive reports whether i may give a file with the owner r to others: root may, and an owner may give it to
 // a group of its own.
-func (i identity) mayGive(r owner.Record, uid, gid uint32) bool {
+func (i identity) mayGive(r ownership.Record, uid, gid uint32) bool {
 	if i.root() {
 		return true
 	}
@@ -144,7 +144,7 @@ func statx(t *task) answer {
 // Owners returns a supervisor for commands that run as one user only: it keeps owners and identities as the
 // commands ask for them.
 func Owners(in Surroundings, command User) *Supervisor {
-	s := &Supervisor{identities: []identity{command.identity()}, others: map[fileID]owner.Record{}, calls: ownerCalls()}
+	s := &Supervisor{identities: []identity{command.identity()}, others: map[fileID]ownership.Record{}, calls: ownerCalls()}
 	slack, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
 	if err == nil {
 		s.slack = uint64(slack)

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 	"github.com/seed-298d225e/builder/solver/sandbox/sysnum"
 )
 
@@ -59,7 +59,7 @@ type Supervisor struct {
 	// slack is the timer slack of tasks with the first identity.
 	slack uint64
 	// others are the records of files that cannot hold one.
-	others map[fileID]owner.Record
+	others map[fileID]ownership.Record
 }
 
 type numbered struct {

@@ -1,29 +1,29 @@
 //go:build linux
 
-package owner_test
+package ownership_test
 
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/seed-298d225e/builder/owner"
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 func TestParse(t *testing.T) {
-	for _, r := range []owner.Record{
+	for _, r := range []ownership.Record{
 		{},
 		{UID: 4294967294, GID: 100},
 		{UID: 1, GID: 2, Device: 'c', Major: 1, Minor: 3, Mode: 0o4666},
 		{Device: 'b', Major: 259, Minor: 4294967295},
 	} {
-		got, ok := owner.Parse(r.String())
+		got, ok := ownership.Parse(r.String())
 		if !ok || got != r {
 			t.Errorf("Parse(%q) = %+v, %v; want %+v", r.String(), got, ok, r)
 		}
 	}
 	for _, s := range []string{"", "1", ":", "1:", "-1:2", "1:4294967296", "1:2:x:1:3:666", "1:2:c:1:3", "a:b"} {
-		if r, ok := owner.Parse(s); ok {
+		if r, ok := ownership.Parse(s); ok {
 			t.Errorf("Parse(%q) = %+v, want an error", s, r)
 		}
 	}
@@ -34,22 +34,22 @@ func TestRecordOfAFile(t *testing.T) {
 	if err := os.WriteFile(name, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r, ok := owner.Get(name); ok {
+	if r, ok := ownership.Get(name); ok {
 		t.Fatalf("a new file has the record %+v", r)
 	}
-	want := owner.Record{UID: 33, GID: 44}
-	if err := owner.Set(name, want); err != nil {
+	want := ownership.Record{UID: 33, GID: 44}
+	if err := ownership.Set(name, want); err != nil {
 		t.Fatal(err)
 	}
-	if r, ok := owner.Get(name); !ok || r != want {
+	if r, ok := ownership.Get(name); !ok || r != want {
 		t.Fatalf("read %+v, %v; want %+v", r, ok, want)
 	}
 	for range 2 { // the second time there is none
-		if err := owner.Remove(name); err != nil {
+		if err := ownership.Remove(name); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, ok := owner.Get(name); ok {
+	if _, ok := ownership.Get(name); ok {
 		t.Fatal("the record is still there")
 	}
 }

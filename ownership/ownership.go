@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package owner records whose a file is meant to be where the machine does not let it be given away: in an
+// Package ownership records whose a file is meant to be where the machine does not let it be given away: in an
 // extended attribute of the file. A record says nothing of the file's mode, which can always be set.
-package owner
+package ownership
 
 import (
 	"fmt"
