@@ -126,8 +126,12 @@ func (d Dir) addXattrs(e *Entry, dir *os.File, base string) error {
 	if r, ok := ownership.Parse(xattrs[ownership.Attribute]); ok {
 		applyRecord(e, r)
 	}
-	e.Opaque = e.Kind == Directory && xattrs[opaqueXattr] == "y"
-	e.implicit = xattrs[implicitXattr] == "y"
+	e.Opaque = e.Kind == Directory && opaqueMark.of(xattrs) == yes
+	e.implicit = implicitMark.of(xattrs) == yes
+	if e.Kind == Regular && e.Size == 0 && whiteoutMark.of(xattrs) == yes {
+		*e = Entry{Path: e.Path, Kind: Whiteout}
+		return nil
+	}
 	for name := range xattrs {
 		if !kept(name) {
 			delete(xattrs, name)

@@ -14,20 +14,33 @@ import (
 // overlay is the driver that lets overlayfs merge the layers.
 type overlay struct{}
 
-func (overlay) mount(tree string, upper *os.File, lower []*os.File) (*os.File, error) {
-	work, err := makeDir(tree, "work")
+func (overlay) open(p place) (workspace, error) {
+	lower, err := distinct(p.lower)
+	if err != nil {
+		return nil, err
+	}
+	work, err := makeDir(p.dir, "work")
 	if err != nil {
 		return nil, err
 	}
 	defer work.Close()
 	if len(lower) == 0 { // overlayfs wants one
-		empty, err := makeDir(tree, "empty")
+		empty, err := makeDir(p.dir, "empty")
 		if err != nil {
 			return nil, err
 		}
 		defer empty.Close()
 		lower = []*os.File{empty}
 	}
+	mounted, err := mountOverlay(p.upper, work, lower)
+	if err != nil {
+		return nil, err
+	}
+	return &overlayTree{mount: mounted, dir: p.dir}, nil
+}
+
+// mountOverlay returns the root of a mount that is attached nowhere.
+func mountOverlay(upper, work *os.File, lower []*os.File) (*os.File, error) {
 	ctx, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("opening overlayfs: %w", err)
@@ -60,6 +73,43 @@ func (overlay) mount(tree string, upper *os.File, lower []*os.File) (*os.File, e
 	return os.NewFile(uintptr(fd), "overlay"), nil
 }
 
+// overlayTree is a mounted tree.
+type overlayTree struct {
+	mount *os.File
+	dir   string
+	// attached is where the tree is mounted, "" if nowhere.
+	attached string
+}
+
+func (t *overlayTree) root() *os.File { return t.mount }
+
+func (t *overlayTree) attach() error {
+	target, err := makeDir(t.dir, "merged")
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	err = unix.MoveMount(int(t.mount.Fd()), "", int(target.Fd()), "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+	if err != nil {
+		return fmt.Errorf("mounting a tree: %w", err)
+	}
+	t.attached = filepath.Join(t.dir, "merged")
+	return nil
+}
+
+// save has nothing to do: what is written lies in the upper directory.
+func (t *overlayTree) save() error {
+	t.discard()
+	return nil
+}
+
+func (t *overlayTree) discard() {
+	if t.attached != "" {
+		_ = unix.Unmount(t.attached, unix.MNT_DETACH)
+	}
+	t.mount.Close()
+}
+
 // makeDir makes a directory beside the files of a tree.
 func makeDir(tree, name string) (*os.File, error) {
 	if err := os.Mkdir(filepath.Join(tree, name), 0o700); err != nil {
@@ -70,18 +120,27 @@ func makeDir(tree, name string) (*os.File, error) {
 
 func closeFD(fd int) { _ = unix.Close(fd) }
 
-// chooseDriver finds out how trees can be made writable here.
-func (s *Store) chooseDriver() (driver, error) {
-	tree := s.temporary("probe")
-	defer os.RemoveAll(tree)
-	upper, err := makeTree(tree)
-	if err != nil {
-		return nil, err
+// distinct drops all but the topmost of equal directories, which overlayfs refuses. Two steps that did the
+// same give one; what the lower one shows or hides, the upper one shows or hides too.
+func distinct(lower []*os.File) ([]*os.File, error) {
+	seen := make(map[inode]bool, len(lower))
+	kept := make([]*os.File, 0, len(lower))
+	for _, l := range slices.Backward(lower) {
+		id, err := inodeOf(l)
+		if err != nil {
+			return nil, err
+		}
+		if !seen[id] {
+			seen[id] = true
+			kept = append(kept, l)
+		}
 	}
-	defer upper.Close()
-	root, err := overlay{}.mount(tree, upper, nil)
-	if err != nil {
-		return nil, err
-	}
-	return overlay{}, root.Close()
+	slices.Reverse(kept)
+	return kept, nil
+}
+
+func inodeOf(f *os.File) (inode, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(int(f.Fd()), &st)
+	return inode{dev: st.Dev, ino: st.Ino}, err
 }

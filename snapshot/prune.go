@@ -158,8 +158,9 @@ func (s *Store) withSpace(f func() error) error {
 	if !full(err) {
 		return err
 	}
+	cleared := s.plain.clear()
 	removed, pruning := s.Prune(Prune{Unused: young})
-	if pruning == nil && len(removed) > 0 {
+	if pruning == nil && len(removed) > 0 || cleared {
 		if err = f(); !full(err) {
 			return err
 		}

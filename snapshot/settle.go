@@ -112,6 +112,13 @@ func (s *settler) pathOf(dir *os.File, base string) string {
 
 // mergeInto moves everything in from to to. Where both have a directory, they are merged.
 func mergeInto(from, to *os.File) error {
+	marks, err := readMarks(from)
+	if err == nil && marks.whiteouts {
+		err = markHolder(fdPath(to) + "/.")
+	}
+	if err != nil {
+		return err
+	}
 	names, err := from.Readdirnames(-1)
 	if err != nil {
 		return err

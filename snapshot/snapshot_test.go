@@ -105,19 +105,30 @@ func parseLine(t testing.TB, line string) (*tar.Header, string) {
 	return h, content
 }
 
-func openStore(t testing.TB) *snapshot.Store {
+// opener opens an empty store.
+type opener func(t testing.TB) *snapshot.Store
+
+// eachDriver runs a test with each way to make trees writable: the results must be the same.
+func eachDriver(t *testing.T, test func(t *testing.T, openStore opener)) {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil {
-		t.Fatal(err)
+	for _, d := range []snapshot.Driver{snapshot.DriverOverlay, snapshot.DriverPlain} {
+		t.Run(string(d), func(t *testing.T) {
+			test(t, func(t testing.TB) *snapshot.Store { return openStoreIn(t, t.TempDir(), d) })
+		})
 	}
-	s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners()})
-	if err != nil {
-		t.Fatal(err)
-	}
+}
+
+// openStoreIn opens a store in an empty directory.
+func openStoreIn(t testing.TB, dir string, d snapshot.Driver) *snapshot.Store {
+	t.Helper()
+	must(t, os.Chmod(dir, 0o700))
+	s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners(), Driver: d})
+	must(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s
 }
+
+func openStore(t testing.TB) *snapshot.Store { return openStoreIn(t, t.TempDir(), snapshot.DriverAuto) }
 
 // listing describes the tree that layers make in one line an entry, as find would.
 func listing(t testing.TB, fsys snapshot.FS) []string {
@@ -192,7 +203,9 @@ func image(t testing.TB, s *snapshot.Store, layers ...v1.Layer) []*snapshot.Laye
 }
 
 // What layers mean upon each other, whichever way it is looked at.
-func TestLayersMakeATree(t *testing.T) {
+func TestLayersMakeATree(t *testing.T) { eachDriver(t, testLayersMakeATree) }
+
+func testLayersMakeATree(t *testing.T, openStore opener) {
 	for _, c := range []struct {
 		name   string
 		layers [][]string
@@ -340,7 +353,9 @@ func must(t testing.TB, err error) {
 }
 
 // A layer holds what was changed and nothing else.
-func TestDiff(t *testing.T) {
+func TestDiff(t *testing.T) { eachDriver(t, testDiff) }
+
+func testDiff(t *testing.T, openStore opener) {
 	base := []string{
 		"d 755 a", "f 644 a/keep 1", "f 644 a/same 2", "f 644 a/gone 3", "d 755 a/sub", "f 644 a/sub/x 4",
 		"d 755 b", "f 644 b/x 5", "l link a", "f 644 c 6", "h d c", "d 711 e", "f 644 e/f 7",
@@ -417,7 +432,9 @@ func mounted2(t testing.TB, s *snapshot.Store, layers []*snapshot.Layer, do func
 }
 
 // The content ID does not depend on times, on the form the layer is read from, or on the process.
-func TestContentID(t *testing.T) {
+func TestContentID(t *testing.T) { eachDriver(t, testContentID) }
+
+func testContentID(t *testing.T, openStore opener) {
 	s := openStore(t)
 	layers := image(t, s, layerOf(t, "d 755 a", "f 644 a/x 1"))
 	do := func(r string) {
@@ -451,7 +468,9 @@ func TestContentID(t *testing.T) {
 }
 
 // A layer made of entries is the same packed, unpacked or read.
-func TestNewLayer(t *testing.T) {
+func TestNewLayer(t *testing.T) { eachDriver(t, testNewLayer) }
+
+func testNewLayer(t *testing.T, openStore opener) {
 	s := openStore(t)
 	entries := func(yield func(*snapshot.Entry, error) bool) {
 		text := func(s string) func() (io.ReadCloser, error) {
@@ -491,7 +510,9 @@ func TestNewLayer(t *testing.T) {
 	}
 }
 
-func TestXattrs(t *testing.T) {
+func TestXattrs(t *testing.T) { eachDriver(t, testXattrs) }
+
+func testXattrs(t *testing.T, openStore opener) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	capability := "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // cap_net_bind_service+ep, version 2
@@ -533,7 +554,9 @@ func TestXattrs(t *testing.T) {
 }
 
 // An image of as many layers as docker allows, and more.
-func TestManyLayers(t *testing.T) {
+func TestManyLayers(t *testing.T) { eachDriver(t, testManyLayers) }
+
+func testManyLayers(t *testing.T, openStore opener) {
 	s := openStore(t)
 	var blobs []v1.Layer
 	var want []string
@@ -544,7 +567,9 @@ func TestManyLayers(t *testing.T) {
 	wantLines(t, mounted(t, s, image(t, s, blobs...)), want)
 }
 
-func TestScratch(t *testing.T) {
+func TestScratch(t *testing.T) { eachDriver(t, testScratch) }
+
+func testScratch(t *testing.T, openStore opener) {
 	s := openStore(t)
 	l := change(t, s, nil, func(r string) { must(t, os.WriteFile(r+"/x", []byte("1"), 0o644)) })
 	wantLines(t, entriesOf(t, l), []string{"f 644 x 1"})

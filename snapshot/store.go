@@ -37,7 +37,8 @@ type Store struct {
 	owners Owners
 	// shelves keep objects of other kinds.
 	shelves []Shelf
-	driver  func() (driver, error)
+	driver  func() (chosenDriver, error)
+	plain   *plain
 	tmp     string
 	lock    *os.File
 	// leases is the file that says what this process uses, leased what stands in it.
@@ -60,6 +61,8 @@ const packLimit = 2
 type Options struct {
 	// Owners are the ids that files can be given.
 	Owners Owners
+	// Driver is how trees are made writable; "" is DriverAuto.
+	Driver Driver
 	// Shelves are other places that count as parts of the store.
 	Shelves []Shelf
 }
@@ -74,7 +77,8 @@ func Open(path string, o Options) (*Store, error) {
 	if err := s.makeTemporary(); err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", path, err)
 	}
-	s.driver = sync.OnceValues(s.chooseDriver)
+	s.plain = newPlain(s)
+	s.driver = sync.OnceValues(func() (chosenDriver, error) { return s.chooseDriver(o.Driver) })
 	return s, nil
 }
 

@@ -92,12 +92,9 @@ func (s *Store) settled(boot, path string) bool {
 	return err == nil && !info.ModTime().After(synced.ModTime())
 }
 
-// implicitXattr marks a directory that a layer holds without saying anything of it: what the layers below
-// say counts.
-const implicitXattr = "user.builder.implicit"
-
+// markImplicit marks a directory that the layer says nothing of.
 func markImplicit(dir *os.File) error {
-	err := unix.Setxattr(fdPath(dir)+"/.", implicitXattr, []byte("y"), 0)
+	err := implicitMark.set(fdPath(dir)+"/.", yes)
 	if errors.Is(err, unix.ENOTSUP) {
 		return nil
 	}

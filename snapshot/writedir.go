@@ -144,7 +144,7 @@ func (w *dirWriter) make(e *Entry, hash bool) (*Entry, error) {
 		return w.putFile(e, hash)
 	case Whiteout:
 		w.loose.whiteouts = append(w.loose.whiteouts, e.Path)
-		return e, unix.Mknodat(dir, base, unix.S_IFCHR, 0)
+		return e, putWhiteout(w.parent, base)
 	case Hardlink:
 		return e, w.putLink(e)
 	case Symlink:
@@ -446,7 +446,7 @@ func (w *dirWriter) finishDir(name string, e *Entry) error {
 	}
 	defer dir.Close()
 	if e.Opaque {
-		if err := unix.Fsetxattr(int(dir.Fd()), opaqueXattr, []byte("y"), 0); err != nil {
+		if err := opaqueMark.set(fdPath(dir)+"/.", yes); err != nil {
 			return err
 		}
 	}

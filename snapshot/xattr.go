@@ -7,22 +7,16 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-298d225e/builder/ownership"
 )
 
-// opaqueXattr marks a directory of which nothing below shows; the mount option userxattr makes overlayfs
-// read it there, where an ordinary user can write.
-const opaqueXattr = "user.overlay.opaque"
-
 // kept reports whether an extended attribute of a layer reaches the disk. Those of overlayfs would change
-// what a mount shows (and are in real images by accident), recorded owners are ours, and the
+// what a mount shows (and are in real images by accident), marks and recorded owners are ours, and the
 // security modules of the machine, not the image, label its files.
 func kept(name string) bool {
 	switch {
-	case strings.HasPrefix(name, "trusted.overlay."), strings.HasPrefix(name, "user.overlay."):
+	case strings.HasPrefix(name, "trusted.overlay."), strings.HasPrefix(name, "user.overlay."), strings.HasPrefix(name, "user.builder."):
 		return false
-	case name == ownership.Attribute, name == implicitXattr, name == "security.selinux", name == "security.ima", name == "security.evm", name == "security.apparmor":
+	case name == "security.selinux", name == "security.ima", name == "security.evm", name == "security.apparmor":
 		return false
 	}
 	return true

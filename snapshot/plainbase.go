@@ -1,0 +1,230 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// baseline is how a tree was: what is needed to find out what was changed since. Whatever changes a file
+// changes its ctime, which nobody can set, so that a file with the same number and ctime is the same.
+//
+// Unless it was changed twice in the time between two ticks of the clock, once before the baseline was
+// taken and once after. A change after it has a ctime that is not before the latest in the tree; so
+// only files that have just this ctime are in doubt, and are compared byte by byte.
+type baseline struct {
+	root *baseDir
+	// latest is the latest ctime in the tree, in nanoseconds since 1970. If it is before all others, every
+	// file is in doubt.
+	latest int64
+}
+
+// stamp is what a file has in common with itself only as long as nobody changes it.
+type stamp struct {
+	ino   uint64
+	ctime int64
+}
+
+func stampOf(st *unix.Stat_t) stamp { return stamp{ino: st.Ino, ctime: st.Ctim.Nano()} }
+
+// baseDir is how one directory was.
+type baseDir struct {
+	name string
+	stamp
+	// files holds the names and stamps of what is not a directory, see appendStamp: a tree may have a million
+	// of them.
+	files []byte
+	dirs  []*baseDir
+}
+
+// appendStamp appends the name and stamp of a file: the length of the name, the name, and how the stamp differs
+// from the one before.
+func appendStamp(b []byte, name string, s, before stamp) []byte {
+	b = binary.AppendUvarint(b, uint64(len(name)))
+	b = append(b, name...)
+	b = binary.AppendVarint(b, int64(s.ino-before.ino))
+	return binary.AppendVarint(b, s.ctime-before.ctime)
+}
+
+// known is what a baseline says of one name.
+type known struct {
+	stamp
+	// dir is nil if it was not a directory.
+	dir *baseDir
+}
+
+// known returns what was in a directory, by name.
+func (d *baseDir) known() map[string]known {
+	if d == nil {
+		return nil
+	}
+	all := make(map[string]known, len(d.dirs)+len(d.files)/16)
+	for _, sub := range d.dirs {
+		all[sub.name] = known{sub.stamp, sub}
+	}
+	var s stamp
+	for b := d.files; len(b) > 0; {
+		size, n := binary.Uvarint(b)
+		name := string(b[n : n+int(size)])
+		b = b[n+int(size):]
+		ino, n := binary.Varint(b)
+		ctime, m := binary.Varint(b[n:])
+		b = b[n+m:]
+		s = stamp{ino: s.ino + uint64(ino), ctime: s.ctime + ctime}
+		all[name] = known{stamp: s}
+	}
+	return all
+}
+
+// child is a file in a directory that is open.
+type child struct {
+	name string
+	stat unix.Stat_t
+}
+
+func (c *child) isDir() bool { return c.stat.Mode&unix.S_IFMT == unix.S_IFDIR }
+
+// readChildren lists an open directory in the order of names.
+func readChildren(dir *os.File) ([]child, error) {
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	children := make([]child, len(names))
+	for i, n := range names {
+		children[i].name = n
+		if err := unix.Fstatat(int(dir.Fd()), n, &children[i].stat, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return nil, &fs.PathError{Op: "stat", Path: n, Err: err}
+		}
+	}
+	return children, nil
+}
+
+// surveyor notes how a tree is.
+type surveyor struct {
+	*crew
+	latest atomic.Int64
+}
+
+// takeBaseline notes how the tree below root is. If times of files there cannot be trusted every file of it
+// is in doubt.
+func takeBaseline(root *os.File, trusted bool) (*baseline, error) {
+	s := &surveyor{crew: newCrew()}
+	s.latest.Store(math.MinInt64)
+	base := &baseDir{}
+	top, err := reopen(root)
+	if err == nil {
+		err = s.survey(top, "", base)
+	}
+	if err := s.wait(err); err != nil {
+		return nil, err
+	}
+	if !trusted {
+		return &baseline{root: base, latest: math.MinInt64}, nil
+	}
+	return &baseline{root: base, latest: s.latest.Load()}, nil
+}
+
+// survey notes how the directory dir is, which is at name in the tree, and closes it.
+func (s *surveyor) survey(dir *os.File, name string, d *baseDir) error {
+	defer dir.Close()
+	children, err := s.note(dir, d)
+	if err != nil {
+		return fmt.Errorf("reading /%s: %w", name, err)
+	}
+	for i := range d.dirs {
+		sub, err := openat(dir, children[i].name)
+		if err != nil {
+			return err
+		}
+		below := path.Join(name, sub.Name())
+		if err := s.do(func() error { return s.survey(sub, below, d.dirs[i]) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note notes what is in an open directory and returns its children, directories first, of which d.dirs has
+// one each.
+func (s *surveyor) note(dir *os.File, d *baseDir) ([]child, error) {
+	var self unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &self); err != nil {
+		return nil, err
+	}
+	d.stamp = stampOf(&self)
+	s.see(d.ctime)
+	children, err := readChildren(dir)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(children, func(a, b child) int { return cmp.Compare(rank(&a), rank(&b)) })
+	var before stamp
+	for i := range children {
+		c := &children[i]
+		if c.isDir() {
+			d.dirs = append(d.dirs, &baseDir{name: c.name})
+			continue
+		}
+		now := stampOf(&c.stat)
+		s.see(now.ctime)
+		d.files = appendStamp(d.files, c.name, now, before)
+		before = now
+	}
+	d.files = slices.Clip(d.files)
+	return children, nil
+}
+
+// rank puts directories before all else.
+func rank(c *child) int {
+	if c.isDir() {
+		return 0
+	}
+	return 1
+}
+
+// see takes note of a ctime.
+func (s *surveyor) see(ctime int64) {
+	for {
+		latest := s.latest.Load()
+		if ctime <= latest || s.latest.CompareAndSwap(latest, ctime) {
+			return
+		}
+	}
+}
+
+// trustsTimes finds out whether a change of a file in dir changes its times even if it is made through a
+// mapping: on tmpfs that is so in new kernels only.
+func trustsTimes(dir string) (bool, error) {
+	f, err := os.CreateTemp(dir, "times-")
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	defer os.Remove(f.Name())
+	if err := errors.Join(f.Truncate(1), unix.Futimes(int(f.Fd()), make([]unix.Timeval, 2))); err != nil {
+		return false, err
+	}
+	mapped, err := unix.Mmap(int(f.Fd()), 0, 1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return false, nil //nolint:nilerr // where nothing can be mapped nothing can be changed so, but be careful
+	}
+	mapped[0] = 1
+	if err := unix.Munmap(mapped); err != nil {
+		return false, err
+	}
+	info, err := f.Stat()
+	return err == nil && info.ModTime().Unix() != 0, err
+}
