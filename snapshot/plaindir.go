@@ -66,4 +66,3 @@ func loosen(dir *os.File) error {
 	}
 	return unix.Fchmod(int(dir.Fd()), 0o700)
 }
-

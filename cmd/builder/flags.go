@@ -17,9 +17,9 @@ type buildFlags struct {
 	squash                                         bool
 	check, debug                                   bool
 
-	root, sandbox string
-	jobs          int
-	resources     resourceFlags
+	root, sandbox, snapshotter string
+	jobs                       int
+	resources                  resourceFlags
 }
 
 func (f *buildFlags) add(s *pflag.FlagSet) {
@@ -79,6 +79,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 func (f *buildFlags) addMachine(s *pflag.FlagSet) {
 	addRoot(s, &f.root)
 	s.StringVar(&f.sandbox, "sandbox", "auto", "sandbox for commands: auto, userns, single, chroot or none")
+	s.StringVar(&f.snapshotter, "snapshotter", "auto", "how trees are made for commands: auto, overlay (a mount) or plain (a copy)")
 	s.IntVar(&f.jobs, "jobs", 0, "how many steps may run at once (default: four for each processor, at least eight)")
 	s.StringArrayVar(&f.insecure, "insecure", nil, "registry that may be spoken to over http, or https with any certificate")
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/platforms"
+	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver"
 	"github.com/seed-298d225e/builder/solver/sandbox"
 )
@@ -44,6 +45,7 @@ type buildOptions struct {
 	cacheFrom, cacheTo []cacheSpec
 	progress           display.Mode
 	rung               sandbox.Rung
+	driver             snapshot.Driver
 	// allowInsecure, allowHostNetwork and allowLeaks are what --allow permits.
 	allowInsecure, allowHostNetwork, allowLeaks bool
 	// method is what --call asks for, json that it be JSON.
@@ -376,6 +378,9 @@ func (o *buildOptions) readCall() error {
 func (o *buildOptions) readMachine() (err error) {
 	if o.rung, err = parseRung(o.sandbox); err != nil {
 		return fmt.Errorf("--sandbox: %w", err)
+	}
+	if o.driver, err = snapshot.ParseDriver(o.snapshotter); err != nil {
+		return fmt.Errorf("--snapshotter: %w", err)
 	}
 	if o.jobs < 0 {
 		return errors.New("--jobs must be above zero")

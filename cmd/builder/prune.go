@@ -153,7 +153,7 @@ func withStore(flag string, do func(*snapshot.Store) error) error {
 	if err != nil {
 		return err
 	}
-	if err := w.openStore(); err != nil {
+	if err := w.openStore(snapshot.DriverAuto); err != nil {
 		return err
 	}
 	err = do(w.store)

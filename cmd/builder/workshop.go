@@ -49,7 +49,7 @@ func enter(best sandbox.Rung, path string, d display.Options) (*workshop, error)
 
 // open opens the store and what uses it.
 func (w *workshop) open(o *buildOptions) (err error) {
-	if err := w.openStore(); err != nil {
+	if err := w.openStore(o.driver); err != nil {
 		return err
 	}
 	if w.client, err = w.newClient(o.insecure); err != nil {
@@ -64,8 +64,10 @@ func (w *workshop) open(o *buildOptions) (err error) {
 	return nil
 }
 
-func (w *workshop) openStore() (err error) {
-	w.store, err = snapshot.Open(w.path, snapshot.Options{Owners: owners(w.host), Shelves: []snapshot.Shelf{downloads{w.path}}})
+func (w *workshop) openStore(driver snapshot.Driver) (err error) {
+	w.store, err = snapshot.Open(w.path, snapshot.Options{
+		Owners: owners(w.host), Driver: driver, Shelves: []snapshot.Shelf{downloads{w.path}},
+	})
 	if err != nil {
 		return &usageError{err}
 	}
