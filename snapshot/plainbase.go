@@ -42,10 +42,19 @@ func stampOf(st *unix.Stat_t) stamp { return stamp{ino: st.Ino, ctime: st.Ctim.N
 type baseDir struct {
 	name string
 	stamp
+	// born is when it was made, in nanoseconds since 1970, or 0: the number alone may be that of a directory
+	// that was removed.
+	born int64
 	// files holds the names and stamps of what is not a directory, see appendStamp: a tree may have a million
 	// of them.
 	files []byte
 	dirs  []*baseDir
+}
+
+// succeeds reports whether d is the directory that before was, perhaps changed, and not another of its name. Some
+// file systems that are not on disk give a directory new numbers when they like.
+func (d *baseDir) succeeds(before *baseDir) bool {
+	return d.born == before.born && (d.ino == before.ino || d.ctime == before.ctime)
 }
 
 // appendStamp appends the name and stamp of a file: the length of the name, the name, and how the stamp differs
@@ -160,11 +169,11 @@ func (s *surveyor) survey(dir *os.File, name string, d *baseDir) error {
 // note notes what is in an open directory and returns its children, directories first, of which d.dirs has
 // one each.
 func (s *surveyor) note(dir *os.File, d *baseDir) ([]child, error) {
-	var self unix.Stat_t
-	if err := unix.Fstat(int(dir.Fd()), &self); err != nil {
+	var self unix.Statx_t
+	if err := unix.Statx(int(dir.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &self); err != nil {
 		return nil, err
 	}
-	d.stamp = stampOf(&self)
+	d.stamp, d.born = stamp{self.Ino, nanoseconds(self.Ctime)}, nanoseconds(self.Btime)
 	s.see(d.ctime)
 	children, err := readChildren(dir)
 	if err != nil {
@@ -186,6 +195,8 @@ func (s *surveyor) note(dir *os.File, d *baseDir) ([]child, error) {
 	d.files = slices.Clip(d.files)
 	return children, nil
 }
+
+func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
 // rank puts directories before all else.
 func rank(c *child) int {

@@ -98,6 +98,9 @@ func (c *comparer) compare(dir *os.File, name string, old, now *baseDir, changed
 	if err != nil {
 		return fmt.Errorf("reading /%s: %w", name, err)
 	}
+	if old != nil && !now.succeeds(old) {
+		changed.replaced, old = true, nil
+	}
 	if changed.self, err = c.changedSelf(dir, name, old, now); err != nil {
 		return err
 	}
@@ -142,18 +145,7 @@ func (c *comparer) compareDir(dir *os.File, parent string, was known, now *baseD
 	}
 	below := &changedDir{name: now.name}
 	changed.dirs = append(changed.dirs, below)
-	old := was.dir
-	if old != nil {
-		var st unix.Stat_t
-		if err := unix.Fstat(int(sub.Fd()), &st); err != nil {
-			sub.Close()
-			return err
-		}
-		if stamp := stampOf(&st); stamp.ino != old.ino && stamp.ctime != old.ctime {
-			below.replaced, old = true, nil
-		}
-	}
-	return c.do(func() error { return c.compare(sub, path.Join(parent, now.name), old, now, below) })
+	return c.do(func() error { return c.compare(sub, path.Join(parent, now.name), was.dir, now, below) })
 }
 
 // compareFile finds out whether a file in dir, which is at parent in the tree, changed.
