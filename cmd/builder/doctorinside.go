@@ -14,10 +14,10 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/platforms"
+	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver/sandbox"
 )
 
@@ -30,7 +30,7 @@ func (f *doctorFlags) examineInside(ctx context.Context, best sandbox.Rung, stor
 	in := inside{Host: w.host}
 	noStore := errors.New("no store is named")
 	if store != "" {
-		noStore = w.openStore()
+		noStore = w.openStore(snapshot.DriverAuto)
 	}
 	in.Sections = []section{
 		ask("sandbox", func() []sandbox.Probe {
@@ -75,10 +75,9 @@ func (w *workshop) trial(ctx context.Context, noStore error) []sandbox.Probe {
 		}}
 	}
 	defer tree.Discard()
-	trees := sandbox.Probe{Name: "writable trees", OK: true, Found: "plain directories"}
-	var fs unix.Statfs_t
-	if err := unix.Fstatfs(int(tree.Root().Fd()), &fs); err == nil && fs.Type == unix.OVERLAYFS_SUPER_MAGIC {
-		trees.Found = "overlayfs"
+	trees := sandbox.Probe{Name: "writable trees", OK: true, Found: "overlayfs"}
+	if choice, err := w.store.Driver(); err == nil && choice.Driver == snapshot.DriverPlain {
+		trees.Found = "plain directories, because overlayfs does not work: " + choice.Why
 	}
 	began := time.Now()
 	err = w.runSelf(ctx, tree.Root())
