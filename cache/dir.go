@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -187,12 +188,15 @@ func toHex(ids []v1.Hash) []string {
 }
 
 // writeFile writes a file so that it appears whole.
-func writeFile(name string, content []byte) error {
+func writeFile(name string, content []byte) error { return createFile(name, bytes.NewReader(content)) }
+
+// createFile writes what r gives to a file, which appears whole.
+func createFile(name string, r io.Reader) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(content)
+	_, err = io.Copy(f, r)
 	if closing := f.Close(); err == nil {
 		err = closing
 	}
@@ -200,7 +204,7 @@ func writeFile(name string, content []byte) error {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		_ = os.Remove(f.Name())
 	}
 	return err
 }

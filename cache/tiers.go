@@ -16,8 +16,8 @@ import (
 	"github.com/seed-298d225e/builder/solver"
 )
 
-// patience is how long an answer of a shared cache is waited for. What takes longer is a miss.
-const patience = 10 * time.Second
+// Patience is how long an answer of a shared cache is waited for. What takes longer is a miss.
+const Patience = 10 * time.Second
 
 // Tiers is the cache of a build: that of this machine, and shared ones behind it.
 type Tiers struct {
@@ -117,7 +117,7 @@ func (t *Tiers) ask(ctx context.Context, s *Source, question func(context.Contex
 	if s.failed.Load() {
 		return
 	}
-	asking, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("there was no answer within %s", patience))
+	asking, cancel := context.WithTimeoutCause(ctx, Patience, fmt.Errorf("there was no answer within %s", Patience))
 	defer cancel()
 	err := question(asking)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -45,7 +46,23 @@ func marshalConfig(c dockerspec.DockerOCIImage, layers []v1.Layer, o Options) ([
 	} else if len(c.History) > 0 {
 		c.Created = c.History[len(c.History)-1].Created // the base's own time if nothing was added
 	}
-	return json.Marshal(c)
+	text, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	return withFields(text, o.Fields)
+}
+
+// withFields adds fields to a JSON object, in the order of their names.
+func withFields(object []byte, fields map[string]json.RawMessage) ([]byte, error) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			return nil, err
+		}
+		object = slices.Concat(object[:len(object)-1], []byte(","), quoted, []byte(":"), fields[name], []byte("}"))
+	}
+	return object, nil
 }
 
 // dateLayers gives the entries of layers that know their time that time, unless they have one. There is an

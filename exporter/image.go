@@ -24,6 +24,8 @@ type Options struct {
 	Epoch *time.Time
 	// BaseHistory is how many of the first entries of the history are the base image's.
 	BaseHistory int
+	// Fields are put into the config beside those that it has, by name.
+	Fields map[string]json.RawMessage
 	// Annotations are those of the manifest: annotation.KEY and annotation[PLATFORM].KEY.
 	Annotations map[string]string
 }

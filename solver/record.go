@@ -242,13 +242,13 @@ func (b *build) lookup(ctx context.Context, n *node, key *Text) *Record {
 // remember stores the layer of r, which n gave on inputs, under both keys, as soon as all of it is hashed, calls
 // done, and tells the cache that it is used. That happens beside the build and cannot fail it.
 func (b *build) remember(ctx context.Context, n *node, inputs []Tree, r Record, done func()) {
-	b.background.Go(func() error {
-		if pending(r.Layer) {
+	b.beside(n, func() {
+		if pending(r.Layer) && !b.Settled {
 			<-b.used // until then somebody may still ask for its bytes; only for the record they are not read
 		}
 		if pending(r.Layer) {
 			done()
-			return nil
+			return
 		}
 		r, err := b.store(ctx, n, inputs, r)
 		done()
@@ -260,7 +260,6 @@ func (b *build) remember(ctx context.Context, n *node, inputs []Tree, r Record, 
 				Text: fmt.Sprintf("the result of this step could not be cached: %v", err),
 			})
 		}
-		return nil
 	})
 }
 

@@ -22,7 +22,7 @@ type Worker interface {
 	Run(ctx context.Context, v *Vertex, inputs []Tree, emit func(Event)) (v1.Layer, error)
 }
 
-// Solver solves graphs. All fields must be set except Ready.
+// Solver solves graphs. All fields must be set except Settled and Ready.
 type Solver struct {
 	Worker Worker
 	Cache  Cache
@@ -30,6 +30,8 @@ type Solver struct {
 	Jobs int
 	// Emit is told what happens, from many goroutines at once.
 	Emit func(Event)
+	// Settled: the trees are only given to use when what is known of their layers has been put into the cache.
+	Settled bool
 	// Ready, if not nil, is given every layer of the trees asked for as soon as it is final, so that it
 	// can be moved while later steps run. It must not block.
 	Ready func(v1.Layer)
@@ -80,6 +82,8 @@ type build struct {
 	cause      func() error
 	onFail     func(func()) (undo func() bool)
 	background errgroup.Group
+	// shipping is what goes on in the background for layers of trees asked for.
+	shipping sync.WaitGroup
 	// used is closed when the trees have been used.
 	used chan struct{}
 }
@@ -172,7 +176,24 @@ func (b *build) use(ctx context.Context, nodes []*node, roots []*Vertex, use fun
 	if err != nil {
 		return err
 	}
+	if b.Settled {
+		b.shipping.Wait()
+	}
 	return use(ctx, trees)
+}
+
+// beside does f in the background, for a result of n.
+func (b *build) beside(n *node, f func()) {
+	if n.shipped {
+		b.shipping.Add(1)
+	}
+	b.background.Go(func() error {
+		if n.shipped {
+			defer b.shipping.Done()
+		}
+		f()
+		return nil
+	})
 }
 
 func solveAll(nodes []*node) ([]Tree, error) {
@@ -247,7 +268,7 @@ func (b *build) predicted(ctx context.Context, n *node, base Tree, r *Record) Tr
 	if d, err := n.definition(); err == nil && used.Definition == "" {
 		used.Definition = d.String()
 	}
-	b.background.Go(func() error { b.Cache.Use(ctx, used); return nil })
+	b.beside(n, func() { b.Cache.Use(ctx, used) })
 	return b.cached(n, base, r)
 }
 

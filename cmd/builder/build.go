@@ -52,6 +52,8 @@ type build struct {
 	images  []*frontend.Image
 	outputs []output
 	cache   *cache.Tiers
+	// inline collects what the image is to carry of the cache, nil if it carries nothing.
+	inline  *cache.Inline
 	guard   *secretGuard
 	summary display.Summary
 	id      string
@@ -121,7 +123,7 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.openOutputs(); err != nil {
 		return err
 	}
-	if err := b.openCaches(); err != nil {
+	if err := b.openCaches(ctx); err != nil {
 		return &usageError{err}
 	}
 	// What can go wrong without running anything is found out first, all at once.
@@ -183,6 +185,7 @@ func (b *build) solve(ctx context.Context) error {
 func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
+		Settled: b.inline != nil,
 	}
 	defer b.stopOutputs()
 	err := s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {

@@ -11,6 +11,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/seed-298d225e/builder/cache"
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/frontend"
@@ -90,6 +91,13 @@ func (b *build) image(spec *outputSpec, image *frontend.Image, t solver.Tree) (v
 	layers, err := spec.compression.packAll(b.store, t.Layers)
 	if err != nil {
 		return nil, err
+	}
+	if b.inline != nil {
+		field, err := b.inline.Field(layers)
+		if err != nil {
+			return nil, err
+		}
+		o.Fields = map[string]json.RawMessage{cache.InlineField: field}
 	}
 	return exporter.Image(image.Config, layers, o)
 }

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/registry"
 	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver"
 )
@@ -22,42 +25,97 @@ type sharedCache interface {
 	cache.Writer
 }
 
-// openCache opens a shared cache and returns it with its name.
-func (b *build) openCache(s cacheSpec) (c sharedCache, name string, err error) {
-	switch s.kind {
-	case cacheRegistry:
-		c, err = cache.NewRegistry(b.client, s.fields["ref"])
-		return c, "registry:" + s.fields["ref"], err
-	case cacheLocal, cacheS3, cacheGHA, cacheInline:
-	}
-	return nil, "", fmt.Errorf("a cache of type %s cannot be opened", s.kind)
-}
-
 // openCaches opens the cache of the build: that of this machine and the shared ones.
-func (b *build) openCaches() error {
-	t := &cache.Tiers{
+func (b *build) openCaches(ctx context.Context) error {
+	b.cache = &cache.Tiers{
 		Dir: &cache.Dir{Path: b.path, Layers: storeLayers{b.store}},
 		Warn: func(text string) {
 			b.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionWarning, Text: text})
 		},
 	}
 	for _, s := range b.cacheFrom {
-		c, name, err := b.openCache(s)
-		if err != nil {
+		if err := b.openSource(ctx, s); err != nil {
 			return fmt.Errorf("--cache-from: %w", err)
 		}
-		t.From = append(t.From, &cache.Source{Name: name, Remote: c})
-		t.Trusted = append(t.Trusted, name)
 	}
 	for _, s := range b.cacheTo {
-		c, name, err := b.openCache(s)
-		if err != nil {
+		if err := b.openTarget(s); err != nil {
 			return fmt.Errorf("--cache-to: %w", err)
 		}
-		t.To = append(t.To, cache.NewTarget(c, cache.TargetOptions{Name: name, Max: s.max, Required: s.required}))
 	}
-	b.cache = t
+	if on, err := strconv.ParseBool(b.buildArgs["BUILDKIT_INLINE_CACHE"]); err == nil && on && b.inline == nil {
+		return b.openTarget(cacheSpec{kind: cacheInline})
+	}
 	return nil
+}
+
+func (b *build) openSource(ctx context.Context, s cacheSpec) error {
+	c, name, err := b.openCache(s)
+	if err != nil {
+		return err
+	}
+	b.cache.From = append(b.cache.From, &cache.Source{Name: name, Remote: c})
+	b.cache.Trusted = append(b.cache.Trusted, name)
+	if s.kind == cacheRegistry { // what is named may also be an image that carries a cache
+		image := cache.NewImage(func() ([]*registry.Image, error) { return b.imagesNamed(ctx, s.fields["ref"]) })
+		b.cache.From = append(b.cache.From, &cache.Source{Name: name, Remote: image})
+	}
+	return nil
+}
+
+// imagesNamed resolves a name for all platforms of the build. A name that is of no image is fs.ErrNotExist.
+func (b *build) imagesNamed(ctx context.Context, ref string) ([]*registry.Image, error) {
+	named, err := name.ParseReference(ref, name.WithDefaultTag(cache.DefaultPrefix))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, cache.Patience)
+	defer cancel()
+	var images []*registry.Image
+	for _, p := range b.platforms {
+		image, err := b.client.Resolve(ctx, named, choose(p))
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, image)
+	}
+	return images, nil
+}
+
+func (b *build) openTarget(s cacheSpec) error {
+	o := cache.TargetOptions{Name: string(s.kind), Max: s.max, Required: s.required}
+	if s.kind == cacheInline {
+		b.inline = &cache.Inline{}
+		b.cache.To = append(b.cache.To, cache.NewTarget(b.inline, o))
+		return nil
+	}
+	c, name, err := b.openCache(s)
+	if err != nil {
+		return err
+	}
+	o.Name = name
+	b.cache.To = append(b.cache.To, cache.NewTarget(c, o))
+	return nil
+}
+
+// openCache opens a shared cache and returns it with its name, which is the same for who reads and who writes it.
+func (b *build) openCache(s cacheSpec) (c sharedCache, name string, err error) { //nolint:ireturn // one of several
+	switch s.kind {
+	case cacheRegistry:
+		c, err = cache.NewRegistry(b.client, s.fields["ref"])
+		return c, "registry " + s.fields["ref"], err
+	case cacheLocal:
+		dir, err := filepath.Abs(first(s.fields["dest"], s.fields["src"]))
+		return cache.NewLayout(dir), "local " + dir, err
+	case cacheS3:
+		bucket, err := openS3(s.fields)
+		return &cache.Objects{Bucket: bucket}, "s3 " + s.fields["bucket"] + "/" + s3Prefix(s.fields), err
+	case cacheGHA:
+		bucket, err := openGHA(s.fields)
+		return &cache.Objects{Bucket: bucket}, "gha " + ghaScope(s.fields), err
+	case cacheInline:
+	}
+	return nil, "", fmt.Errorf("a cache of type %s cannot be opened", s.kind)
 }
 
 // damagedCaches returns the sources whose layers could not be used, if that is why a build failed.
@@ -119,9 +177,4 @@ func storeLayer(l v1.Layer) (*snapshot.Layer, error) {
 		return ours, nil
 	}
 	return nil, fmt.Errorf("a %T is not a layer of the store", l)
-}
-
-// cacheDir is the absolute path that a cache of type local names.
-func (s *cacheSpec) cacheDir() (string, error) {
-	return filepath.Abs(first(s.fields["dest"], s.fields["src"]))
 }

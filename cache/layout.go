@@ -1,0 +1,228 @@
+//go:build linux
+
+package cache
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// Layout is a shared cache in a directory that is an OCI image layout (image-layout.md of the specification). For
+// each key index.json has an image with that name, the same as a [Registry] has. Writers lock the file "lock".
+type Layout struct {
+	dir string
+	// read reads index.json once; what is shared later is looked up by who shares it.
+	read func() (map[string]v1.Descriptor, error)
+}
+
+// The annotations of an entry of index.json: the key as its name, as the specification has it, and the operation.
+const (
+	annotationName      = "org.opencontainers.image.ref.name"
+	operationAnnotation = "io.github.seed-298d225e.builder.cache.operation"
+)
+
+// maxIndex is what is read of index.json at most, maxManifest of a manifest.
+const (
+	maxIndex    = 64 << 20
+	maxManifest = 4 << 20
+)
+
+// NewLayout returns the cache in a directory, which is made when something is shared.
+func NewLayout(dir string) *Layout {
+	l := &Layout{dir: dir}
+	l.read = sync.OnceValues(func() (map[string]v1.Descriptor, error) {
+		index, err := l.index()
+		if err != nil {
+			return nil, err
+		}
+		found := make(map[string]v1.Descriptor, 2*len(index.Manifests))
+		for _, d := range index.Manifests {
+			found[keyName(d.Annotations[annotationName])] = d
+			found[opName(d.Annotations[operationAnnotation])] = d
+		}
+		return found, nil
+	})
+	return l
+}
+
+// index reads index.json. One that does not exist is empty.
+func (l *Layout) index() (*v1.IndexManifest, error) {
+	index := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{}}
+	raw, err := readFile(filepath.Join(l.dir, "index.json"), maxIndex)
+	if errors.Is(err, fs.ErrNotExist) {
+		return index, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(raw, index); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(l.dir, "index.json"), err)
+	}
+	return index, nil
+}
+
+// readFile reads a file of at most limit bytes.
+func readFile(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("%s is longer than the allowed %d bytes", name, limit)
+	}
+	return raw, err
+}
+
+func (l *Layout) blobPath(digest v1.Hash) string {
+	return filepath.Join(l.dir, "blobs", digest.Algorithm, digest.Hex)
+}
+
+// Known implements Remote.
+func (l *Layout) Known(_ context.Context, op v1.Hash) (bool, error) {
+	found, err := l.read()
+	_, ok := found[opName(op.Hex)]
+	return ok, err
+}
+
+// Has implements Writer.
+func (l *Layout) Has(_ context.Context, key v1.Hash) (bool, error) {
+	found, err := l.read()
+	_, ok := found[keyName(key.Hex)]
+	return ok, err
+}
+
+// Find implements Remote.
+func (l *Layout) Find(_ context.Context, key v1.Hash) (d Document, err error) {
+	found, err := l.read()
+	if err != nil {
+		return d, err
+	}
+	entry, ok := found[keyName(key.Hex)]
+	if !ok || entry.Digest.Algorithm != "sha256" || !isHex(entry.Digest.Hex) {
+		return d, fs.ErrNotExist
+	}
+	raw, err := readFile(l.blobPath(entry.Digest), maxManifest)
+	if err != nil {
+		return d, err
+	}
+	if hexSum(raw) != entry.Digest.Hex {
+		return d, fmt.Errorf("%w: the manifest %s is damaged", fs.ErrNotExist, entry.Digest)
+	}
+	var m v1.Manifest
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return d, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return documentOf(&m, key)
+}
+
+// Blob implements Remote.
+func (l *Layout) Blob(ctx context.Context, d Document) v1.Layer {
+	return newBlob(ctx, d, func(_ context.Context, offset int64) (io.ReadCloser, error) {
+		f, err := os.Open(l.blobPath(d.Digest))
+		if err != nil {
+			return nil, err
+		}
+		if _, err := f.Seek(offset, io.SeekStart); err != nil {
+			f.Close()
+			return nil, err
+		}
+		return f, nil
+	})
+}
+
+// Share implements Writer.
+func (l *Layout) Share(ctx context.Context, d Document, blob v1.Layer) error {
+	config, raw, err := imageOf(d)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(l.dir, "blobs", "sha256"), 0o755); err != nil {
+		return err
+	}
+	var g errgroup.Group
+	for _, part := range []v1.Layer{blob, config} {
+		g.Go(func() error { return l.write(part) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	if err := writeFile(l.blobPath(digest), raw); err != nil {
+		return err
+	}
+	return l.enter(ctx, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digest, Size: size}, d)
+}
+
+// write writes a blob that is not there.
+func (l *Layout) write(blob v1.Layer) error {
+	digest, err := blob.Digest()
+	if err != nil {
+		return err
+	}
+	size, err := blob.Size()
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(l.blobPath(digest)); err == nil && info.Size() == size {
+		now := time.Now()
+		return os.Chtimes(l.blobPath(digest), now, now)
+	}
+	r, err := blob.Compressed()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return createFile(l.blobPath(digest), r)
+}
+
+// enter puts an image into index.json under the keys of a document.
+func (l *Layout) enter(ctx context.Context, image v1.Descriptor, d Document) error {
+	lock, _, err := lockFile(ctx, l.dir, "lock")
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	index, err := l.index()
+	if err != nil {
+		return err
+	}
+	for _, key := range d.Keys {
+		if slices.ContainsFunc(index.Manifests, func(e v1.Descriptor) bool { return e.Annotations[annotationName] == key }) {
+			continue
+		}
+		entry := image
+		entry.Annotations = map[string]string{annotationName: key, operationAnnotation: d.Op}
+		index.Manifests = append(index.Manifests, entry)
+	}
+	return l.writeIndex(index)
+}
+
+func (l *Layout) writeIndex(index *v1.IndexManifest) error {
+	raw, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(l.dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(l.dir, "index.json"), raw)
+}
