@@ -9,11 +9,12 @@ import "github.com/spf13/pflag"
 type buildFlags struct {
 	file, target, iidFile, metadataFile            string
 	network, cgroupParent, shmSize, progress, call string
+	load                                           string
 	tags, platforms, buildArgs, labels, contexts   []string
 	outputs, secrets, ssh, addHosts, ulimits       []string
 	noCacheFilter, allow, annotations, insecure    []string
 	cacheFrom, cacheTo                             []string
-	noCache, pull, push, noPush, load, quiet       bool
+	noCache, pull, push, noPush, quiet             bool
 	squash                                         bool
 	check, debug                                   bool
 
@@ -65,7 +66,8 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	s.BoolVar(&f.push, "push", false, "push the image, also if --output or --load is given")
 	s.BoolVar(&f.noPush, "no-push", false, "do not push the image")
 	s.StringArrayVarP(&f.outputs, "output", "o", nil, "where to put the result: type=registry|image|oci|docker|local|tar|cacheonly[,dest=PATH]...")
-	s.BoolVar(&f.load, "load", false, "load the image into docker or podman")
+	s.StringVar(&f.load, "load", "", "load the image into docker, podman, nerdctl or containerd: into the first that runs, or =NAME")
+	s.Lookup("load").NoOptDefVal = loadAny
 	s.BoolVar(&f.squash, "squash", false, "make one layer of all that the Dockerfile adds to its base")
 	s.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation, [index:|manifest:|manifest[PLATFORM]:]NAME=VALUE")
 	s.StringVar(&f.iidFile, "iidfile", "", "write the image's ID to a file")

@@ -9,44 +9,92 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
-	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/solver/sandbox"
 )
 
-// loader loads an image into the container engine of this machine: --load.
+// engine is a container engine of this machine.
+type engine struct {
+	name string
+	// probe is a command that succeeds if the engine runs, load one that takes an archive on standard input.
+	probe, load []string
+}
+
+// engines are those that images can be loaded into, in the order in which they are tried.
+func engines() []engine {
+	return []engine{
+		{"docker", []string{"docker", "version", "--format", "{{.Server.Version}}"}, []string{"docker", "load"}},
+		{"podman", []string{"podman", "--version"}, []string{"podman", "load"}},
+		{"nerdctl", []string{"nerdctl", "info", "--format", "{{.ServerVersion}}"}, []string{"nerdctl", "load"}},
+		{"containerd", []string{"ctr", "version"}, []string{"ctr", "images", "import", "-"}},
+	}
+}
+
+// loadAny is the value of --load that takes the first engine that runs.
+const loadAny = "auto"
+
+// checkEngine checks the value of --load.
+func checkEngine(name string) error {
+	known := []string{loadAny}
+	for _, e := range engines() {
+		known = append(known, e.name)
+	}
+	if name == "" || slices.Contains(known, name) {
+		return nil
+	}
+	return fmt.Errorf("--load=%s: it must be one of %s", name, strings.Join(known, ", "))
+}
+
+// loader loads an image into a container engine: --load.
 type loader struct {
 	host  *sandbox.Host
 	names []string
+	// wanted is the name of an engine, or loadAny.
+	wanted string
+	engine engine
 }
 
-// engine returns the command of the first engine there is.
-func (l loader) engine() ([]string, error) {
-	for _, program := range []string{"docker", "podman", "nerdctl"} {
-		if path, err := exec.LookPath(program); err == nil {
-			return []string{path, "load"}, nil
+// find looks for the engine. It is told before anything is built if there is none.
+func (l *loader) find(ctx context.Context) error {
+	var tried []string
+	for _, e := range engines() {
+		if l.wanted != loadAny && l.wanted != e.name {
+			continue
 		}
+		err := l.probe(ctx, e)
+		if err == nil {
+			l.engine = e
+			return nil
+		}
+		tried = append(tried, fmt.Sprintf("%s: %v", e.name, err))
 	}
-	return nil, errors.New("--load needs docker, podman or nerdctl, and none of them is installed; write the image with --output type=docker,dest=FILE")
+	return fmt.Errorf("--load finds no engine (%s); start one, or write the image with --output type=docker,dest=FILE", strings.Join(tried, "; "))
 }
 
-// name is what the engine is called.
-func (l loader) name() string {
-	command, err := l.engine()
-	if err != nil {
-		return ""
+// probe finds out whether an engine runs.
+func (l *loader) probe(ctx context.Context, e engine) error {
+	if _, err := exec.LookPath(e.probe[0]); err != nil {
+		return errors.New("not installed")
 	}
-	return filepath.Base(command[0])
+	return l.run(ctx, e.probe, nil)
 }
 
-// Write implements exporter.Output. The engine runs as the user and outside of all namespaces: it has
-// its own.
-func (l loader) Write(ctx context.Context, r exporter.Result) (exporter.Written, error) {
-	command, err := l.engine()
+// run runs a program of the engine as the user and outside of all namespaces: it has its own.
+func (l *loader) run(ctx context.Context, command []string, stdin io.Reader) error {
+	var said bytes.Buffer
+	err := l.host.Outside(ctx, sandbox.Program{Args: command, Stdin: stdin, Stdout: &said, Stderr: &said})
 	if err != nil {
-		return exporter.Written{}, err
+		lines := strings.Split(strings.TrimSpace(said.String()), "\n")
+		return fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, lines[len(lines)-1])
 	}
+	return nil
+}
+
+// Write implements exporter.Output.
+func (l *loader) Write(ctx context.Context, r exporter.Result) (exporter.Written, error) {
 	archive, stream := io.Pipe()
 	var written exporter.Written
 	writing := make(chan error, 1)
@@ -56,14 +104,13 @@ func (l loader) Write(ctx context.Context, r exporter.Result) (exporter.Written,
 		stream.CloseWithError(err)
 		writing <- err
 	}()
-	var said bytes.Buffer
-	err = l.host.Outside(ctx, sandbox.Program{Args: command, Stdin: archive, Stdout: &said, Stderr: &said})
+	err := l.run(ctx, l.engine.load, archive)
 	archive.CloseWithError(errors.New("the engine has stopped reading"))
 	if failed := <-writing; err == nil {
 		err = failed
 	}
 	if err != nil {
-		return written, fmt.Errorf("loading the image into %s: %w: %s", l.name(), err, bytes.TrimSpace(said.Bytes()))
+		return written, fmt.Errorf("loading the image into %s: %w", l.engine.name, err)
 	}
 	return written, nil
 }

@@ -69,7 +69,7 @@ func (b *build) openOutput(spec *outputSpec) (out output, err error) {
 			Path: spec.dest, Stream: spec.stream(), Temp: b.store.Temporary(), Files: spec.files(),
 		}
 	case outputLoad:
-		out.to = loader{host: b.host, names: spec.names}
+		out.to = &loader{host: b.host, names: spec.names, wanted: first(b.load, loadAny)}
 	case outputCacheOnly:
 	}
 	return out, err
@@ -112,10 +112,8 @@ func (b *build) checkOutputs(ctx context.Context) error {
 				return usagef("--output: %s is not a directory", filepath.Dir(dest))
 			}
 		}
-		if l, ok := out.to.(loader); ok {
-			if _, err := l.engine(); err != nil {
-				return err
-			}
+		if l, ok := out.to.(*loader); ok {
+			g.Go(func() error { return l.find(ctx) })
 		}
 	}
 	return g.Wait()
@@ -174,7 +172,7 @@ func (out *output) describe(w exporter.Written) []string {
 	case outputLoad:
 		var lines []string
 		for _, n := range w.Names {
-			lines = append(lines, fmt.Sprintf("loaded %s into %s", n, out.to.(loader).name())) //nolint:forcetypeassert // that is its kind
+			lines = append(lines, fmt.Sprintf("loaded %s into %s", n, out.to.(*loader).engine.name)) //nolint:forcetypeassert // that is its kind
 		}
 		return lines
 	case outputCacheOnly:

@@ -65,7 +65,10 @@ func (o *buildOptions) readOutputs() error {
 		}
 		o.outputs = append(o.outputs, spec)
 	}
-	if o.load {
+	if err := checkEngine(o.load); err != nil {
+		return err
+	}
+	if o.load != "" {
 		o.outputs = append(o.outputs, outputSpec{kind: outputLoad})
 	}
 	if o.push && o.noPush {
