@@ -30,6 +30,9 @@ type Registry struct {
 	early errgroup.Group
 	mu    sync.Mutex
 	stops []context.CancelFunc
+	// temp is for blobs that go to several places, which are in shared.
+	temp   string
+	shared map[v1.Hash]*shared
 }
 
 // destination is a repository and the tags that are wanted there.
@@ -47,13 +50,15 @@ type RegistryOptions struct {
 	ByDigest bool
 	// Canonical tells NAME@DIGEST beside every name: name-canonical.
 	Canonical bool
+	// Temp is a directory for blobs on their way from one registry to several; empty is the system's.
+	Temp string
 	// Open returns the pusher of a repository. It is called once for each.
 	Open func(name.Repository) (Pusher, error)
 }
 
 // NewRegistry returns an output for all names, which may be in several repositories and registries.
 func NewRegistry(o RegistryOptions) (*Registry, error) {
-	r := &Registry{canonical: o.Canonical}
+	r := &Registry{canonical: o.Canonical, temp: o.Temp, shared: map[v1.Hash]*shared{}}
 	at := map[string]int{}
 	for _, n := range o.Names {
 		repository, tags, err := target(n, o.ByDigest)
@@ -107,9 +112,27 @@ func (r *Registry) Layer(ctx context.Context, l v1.Layer) {
 			if err != nil || !media.IsDistributable() {
 				return err // what becomes of it is decided when the image is made
 			}
-			return d.Layer(ctx, l)
+			return r.push(ctx, d, l)
 		})
 	}
+}
+
+// push pushes a layer to a destination.
+func (r *Registry) push(ctx context.Context, d destination, l v1.Layer) error {
+	if len(r.destinations) == 1 || !inRegistry(l) {
+		return d.Layer(ctx, l)
+	}
+	digest, err := l.Digest()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	if r.shared[digest] == nil {
+		r.shared[digest] = newShared(l, r.temp)
+	}
+	s := r.shared[digest]
+	r.mu.Unlock()
+	return d.Layer(ctx, s)
 }
 
 // Stop ends what Layer has begun, and returns when it has ended. It must be called if Write is not.
@@ -121,7 +144,18 @@ func (r *Registry) Stop() {
 	for _, stop := range stops {
 		stop()
 	}
+	r.closeShared()    // or else who reads of them would wait
 	_ = r.early.Wait() // Write tells what matters
+	r.closeShared()
+}
+
+func (r *Registry) closeShared() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.shared {
+		s.close()
+	}
+	clear(r.shared)
 }
 
 // Write implements Output. Everything goes to all repositories before any tag changes.
@@ -133,7 +167,7 @@ func (r *Registry) Write(ctx context.Context, result Result) (Written, error) {
 	}
 	g, blobsCtx := errgroup.WithContext(ctx)
 	for _, d := range r.destinations {
-		g.Go(func() error { return d.pushAll(blobsCtx, result) })
+		g.Go(func() error { return r.pushAll(blobsCtx, d, result) })
 	}
 	if err := g.Wait(); err != nil {
 		return Written{}, err
@@ -149,23 +183,23 @@ func (r *Registry) Write(ctx context.Context, result Result) (Written, error) {
 }
 
 // pushAll pushes what the top of the result depends on.
-func (d destination) pushAll(ctx context.Context, result Result) error {
+func (r *Registry) pushAll(ctx context.Context, d destination, result Result) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, b := range result.Images {
-		g.Go(func() error { return d.pushImage(ctx, b, result.Index != nil) })
+		g.Go(func() error { return r.pushImage(ctx, d, b, result.Index != nil) })
 	}
 	return g.Wait()
 }
 
 // pushImage pushes the blobs of an image, and its manifest if it is one of an index.
-func (d destination) pushImage(ctx context.Context, b Built, indexed bool) error {
+func (r *Registry) pushImage(ctx context.Context, d destination, b Built, indexed bool) error {
 	blobs, err := b.blobs()
 	if err != nil {
 		return err
 	}
 	g, blobCtx := errgroup.WithContext(ctx)
 	for _, l := range blobs {
-		g.Go(func() error { return d.Layer(blobCtx, l) })
+		g.Go(func() error { return r.push(blobCtx, d, l) })
 	}
 	if err := g.Wait(); err != nil || !indexed {
 		return err

@@ -54,12 +54,6 @@ func (s *source) seek(offset int64) error {
 		return nil
 	}
 	s.close()
-	for inner := range unwrapped(s.layer) {
-		if l, ok := inner.(*Layer); ok && offset > 0 {
-			s.r, s.offset = l.open(offset), offset
-			return nil
-		}
-	}
 	r, err := s.layer.Compressed()
 	if err != nil {
 		return err
@@ -68,6 +62,13 @@ func (s *source) seek(offset int64) error {
 	if f, ok := r.(io.Seeker); ok {
 		_, err = f.Seek(offset, io.SeekStart)
 		return err
+	}
+	for inner := range unwrapped(s.layer) {
+		if l, ok := inner.(*Layer); ok && offset > 0 {
+			r.Close()
+			s.r = l.open(offset)
+			return nil
+		}
 	}
 	_, err = io.CopyN(io.Discard, r, offset)
 	return err
