@@ -211,6 +211,25 @@ func (r *Registry) pushImage(ctx context.Context, d destination, b Built, indexe
 	return d.Manifest(ctx, m.MediaType, m.raw)
 }
 
+// Repositories are where results are pushed to.
+func (r *Registry) Repositories() []name.Repository {
+	all := make([]name.Repository, len(r.destinations))
+	for i, d := range r.destinations {
+		all[i] = d.repository
+	}
+	return all
+}
+
+// Tags are those that are wanted in one of the repositories.
+func (r *Registry) Tags(in name.Repository) []string {
+	for _, d := range r.destinations {
+		if d.repository == in {
+			return d.tags
+		}
+	}
+	return nil
+}
+
 func (r *Registry) names(digest v1.Hash) []string {
 	var names []string
 	for _, d := range r.destinations {

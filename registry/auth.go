@@ -140,14 +140,24 @@ func (c *Client) renew(ctx context.Context, h *host, a access, asked *challenge,
 	return header, nil
 }
 
-func (c *Client) credentials(ctx context.Context, r authn.Resource) (*authn.AuthConfig, error) {
-	found, err := authn.Resolve(ctx, c.config.Keychain, r)
-	if err != nil {
-		return nil, fmt.Errorf("finding credentials for %s: %w", r, err)
+// credentials finds those of a repository, which are empty if there are none.
+func (c *Client) credentials(ctx context.Context, r resource) (*authn.AuthConfig, error) {
+	keychains := []authn.Keychain{c.config.Keychain}
+	if !r.plain && c.config.Tokens != nil {
+		keychains = append(keychains, c.config.Tokens)
 	}
-	credentials, err := authn.Authorization(ctx, found)
-	if err != nil {
-		return nil, fmt.Errorf("finding credentials for %s: %w", r, err)
+	credentials := &authn.AuthConfig{}
+	for _, k := range keychains {
+		found, err := authn.Resolve(ctx, k, r)
+		if err == nil {
+			credentials, err = authn.Authorization(ctx, found)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("finding credentials for %s: %w", r, err)
+		}
+		if *credentials != (authn.AuthConfig{}) {
+			break
+		}
 	}
 	return credentials, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -36,25 +35,22 @@ func advice(repo name.Repository, err error) string {
 		return "; these credentials may not push there"
 	case http.StatusNotFound:
 		if command := createRepository(registry, repo.RepositoryStr()); command != "" {
-			return "; if the repository does not exist, create it: " + command
+			return "; if the repository does not exist, create it with --create-repo or with: " + command
 		}
 		return "; if the repository does not exist, create it"
 	}
 	return ""
 }
 
-var privateECR = regexp.MustCompile(`^[0-9]{12}\.(?:dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?|dkr-ecr(?:-fips)?\.([a-z0-9-]+)\.on\.(?:aws|amazonwebservices\.com\.cn))$`)
-
-// createRepository is the command that creates a repository of Amazon's registry, empty for any other. The
-// host is matched strictly, since anyone can own a name that looks like Amazon's.
+// createRepository is the command that creates a repository of Amazon's registry, empty for any other.
 func createRepository(registry, repository string) string {
-	if registry == "public.ecr.aws" {
+	r, ok := ParseECR(registry)
+	switch {
+	case !ok:
+		return ""
+	case r.Public:
 		_, rest, _ := strings.Cut(repository, "/") // the first part is the alias of the registry
 		return "aws ecr-public create-repository --region us-east-1 --repository-name " + rest
 	}
-	match := privateECR.FindStringSubmatch(registry)
-	if match == nil {
-		return ""
-	}
-	return "aws ecr create-repository --region " + match[1] + match[2] + " --repository-name " + repository
+	return "aws ecr create-repository --region " + r.Region + " --repository-name " + repository
 }

@@ -50,7 +50,7 @@ func TestCreateRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := advice(repo, &StatusError{Status: 404}); !strings.HasSuffix(got, "create it: aws ecr create-repository --region eu-west-1 --repository-name app") {
+	if got := advice(repo, &StatusError{Status: 404}); !strings.HasSuffix(got, "create it with --create-repo or with: aws ecr create-repository --region eu-west-1 --repository-name app") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -92,7 +92,7 @@ const (
 func (c *Client) endpoint(h *host, repository, action string) endpoint {
 	return endpoint{
 		client: c, host: h, path: repository, retry: c.config.Retry,
-		access: access{resource: resource{h.name, repository}, scopes: []string{scope(repository, action)}},
+		access: access{resource: resource{h.name, repository, h.scheme == "http"}, scopes: []string{scope(repository, action)}},
 	}
 }
 
@@ -106,6 +106,9 @@ func (c *Client) upstream(repo name.Repository, action string) (endpoint, error)
 	h, err := c.host(repo.RegistryStr(), "")
 	if err != nil {
 		return endpoint{}, err
+	}
+	if h.blocked {
+		return endpoint{}, refusef("the registry %s is blocked by the configuration", h.name)
 	}
 	return c.endpoint(h, repo.RepositoryStr(), action), nil
 }
@@ -122,6 +125,10 @@ func (c *Client) sources(repo name.Repository) ([]endpoint, error) {
 		e := c.endpoint(m.host, path.Join(m.prefix, repo.RepositoryStr()), pull)
 		e.retry.Tries = min(2, e.retry.Tries)
 		all = append(all, e)
+	}
+	if last.host.replaced {
+		all[len(all)-1].retry = last.retry
+		return all, nil
 	}
 	return append(all, last), nil
 }
@@ -145,7 +152,11 @@ func (c *Client) from(ctx context.Context, repo name.Repository, get func(endpoi
 }
 
 // resource names a repository for a keychain, in the way that keychains expect it of go-containerregistry.
-type resource struct{ registry, repository string }
+type resource struct {
+	registry, repository string
+	// plain: it is spoken to in http.
+	plain bool
+}
 
 func (r resource) String() string { return r.RegistryStr() + "/" + r.repository }
 

@@ -13,11 +13,17 @@ import (
 type Config struct {
 	// Keychain finds credentials; nil means there are none.
 	Keychain authn.Keychain
+	// Tokens finds credentials that the environment of this process gives it, where Keychain has none. They are
+	// never sent over http. It may be nil.
+	Tokens authn.Keychain
 	// Hosts are the registries that need something special, by the name references use: "docker.io",
 	// "registry.example.com:5000". A mirror or a storage host may have an entry of its own.
 	Hosts map[string]Host
 	// CA are PEM files with certificates trusted for every host, beside those of the system.
 	CA []string
+	// CertificateDirs are directories with one called after a host for each that has certificates of its own,
+	// such as /etc/docker/certs.d.
+	CertificateDirs []string
 	// Proxy returns the proxy for a request, nil for none. It may be nil itself.
 	Proxy func(*http.Request) (*url.URL, error)
 	// UserAgent is sent with every request.
@@ -49,6 +55,10 @@ type Host struct {
 	// Mirrors are asked first, in order: "HOST[:PORT][/PREFIX]", with "http://" or "https://" before it
 	// if the scheme of the host would be another.
 	Mirrors []string
+	// Replaced: the last mirror stands for the registry, which is never pulled from itself.
+	Replaced bool
+	// Blocked: nothing may be pulled from it or pushed to it.
+	Blocked bool
 }
 
 // Blobs keeps manifests and configs by digest, so that they are fetched once. What it returns is

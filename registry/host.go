@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -16,7 +17,9 @@ type host struct {
 	scheme  string
 	address string
 	mirrors []mirror
-	guard   guard
+	// replaced and blocked are as in Host.
+	replaced, blocked bool
+	guard             guard
 }
 
 // mirror is a host that has what another one has, under a prefix.
@@ -62,11 +65,16 @@ func (c *Client) hostLocked(name, scheme string) (*host, error) {
 	if h := c.hosts[key]; h != nil {
 		return h, nil
 	}
+	for _, dir := range c.config.CertificateDirs {
+		if err := special.addCertificates(filepath.Join(dir, name)); err != nil {
+			return nil, fmt.Errorf("configuring the registry %s: %w", name, err)
+		}
+	}
 	trusted, err := certificates(c.config.CA, special)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the registry %s: %w", name, err)
 	}
-	h := &host{name: name, scheme: scheme, address: name}
+	h := &host{name: name, scheme: scheme, address: name, replaced: special.Replaced, blocked: special.Blocked}
 	if name == hubName {
 		h.address = hubAddress
 	}

@@ -24,15 +24,16 @@ import (
 //   - containers/auth.json in $XDG_CONFIG_HOME or else in $HOME/.config
 //
 // and after them those of more. Within a file the longest key that is a prefix of the repository counts;
-// its credential helpers come before what it holds itself. getenv looks up a variable. Only a file that
-// $REGISTRY_AUTH_FILE names must be there and readable.
-func NewKeychain(getenv func(string) string, more ...authn.Keychain) (authn.Keychain, error) { //nolint:ireturn // one of any kind
+// its credential helpers come before what it holds itself. getenv looks up a variable, and run runs
+// helpers. Only a file that $REGISTRY_AUTH_FILE names must be there and readable.
+func NewKeychain(getenv func(string) string, run Runner, more ...authn.Keychain) (authn.Keychain, error) { //nolint:ireturn // one of any kind
 	var all []authn.Keychain
 	if text := getenv("DOCKER_AUTH_CONFIG"); text != "" {
 		f, err := parseAuthFile([]byte(text))
 		if err != nil {
 			return nil, fmt.Errorf("reading $DOCKER_AUTH_CONFIG: %w", err)
 		}
+		f.run = run
 		all = append(all, f)
 	}
 	named := getenv("REGISTRY_AUTH_FILE")
@@ -47,6 +48,7 @@ func NewKeychain(getenv func(string) string, more ...authn.Keychain) (authn.Keyc
 		if err != nil {
 			return nil, err
 		}
+		f.run = run
 		all = append(all, f)
 	}
 	return authn.NewMultiKeychain(append(all, more...)...), nil
@@ -80,6 +82,8 @@ type authFile struct {
 	Auths       map[string]authEntry `json:"auths"`
 	CredHelpers map[string]string    `json:"credHelpers"`
 	CredsStore  string               `json:"credsStore"`
+
+	run Runner
 }
 
 type authEntry struct {
@@ -149,11 +153,11 @@ func (f *authFile) ResolveContext(ctx context.Context, r authn.Resource) (authn.
 // find returns the credentials for r. They may be empty.
 func (f *authFile) find(ctx context.Context, r authn.Resource) (authn.AuthConfig, error) {
 	for _, key := range credentialKeys(r) {
-		for server, helper := range f.CredHelpers {
+		for server, name := range f.CredHelpers {
 			if credentialKey(server) != key {
 				continue
 			}
-			if found, err := runHelper(ctx, helper, server); err != nil || found != (authn.AuthConfig{}) {
+			if found, err := (helper{name, f.run}).get(ctx, server); err != nil || found != (authn.AuthConfig{}) {
 				return found, err
 			}
 		}
@@ -166,7 +170,7 @@ func (f *authFile) find(ctx context.Context, r authn.Resource) (authn.AuthConfig
 	if f.CredsStore == "" {
 		return authn.AuthConfig{}, nil
 	}
-	found, err := runHelper(ctx, f.CredsStore, serverAddress(r))
+	found, err := helper{f.CredsStore, f.run}.get(ctx, serverAddress(r))
 	if errors.Is(err, errNoHelper) {
 		return authn.AuthConfig{}, nil // a configuration brought along from another machine
 	}

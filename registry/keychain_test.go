@@ -61,7 +61,7 @@ func userFor(t *testing.T, k authn.Keychain, repository string) string {
 
 func newKeychain(t *testing.T, env map[string]string, more ...authn.Keychain) authn.Keychain {
 	t.Helper()
-	k, err := NewKeychain(func(name string) string { return env[name] }, more...)
+	k, err := NewKeychain(func(name string) string { return env[name] }, Run, more...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestKeychainErrors(t *testing.T) {
 		{map[string]string{"DOCKER_AUTH_CONFIG": `{"auths":{"r.io":{"auth":"c2VjcmV0"}}}`}, "the auth of r.io is not user:password"},
 		{map[string]string{"DOCKER_AUTH_CONFIG": `{"auths":{"r.io":{"auth":"%%%"}}}`}, "the auth of r.io is not user:password"},
 	} {
-		_, err := NewKeychain(func(name string) string { return c.env[name] })
+		_, err := NewKeychain(func(name string) string { return c.env[name] }, Run)
 		wantError(t, err, c.want)
 	}
 	empty := files(t, map[string]string{".docker/config.json": " \n"})

@@ -116,7 +116,7 @@ func colour(terminal bool) bool {
 }
 
 func (b *build) run(ctx context.Context) error {
-	if err := b.open(b.buildOptions); err != nil {
+	if err := b.open(ctx, b.buildOptions); err != nil {
 		return err
 	}
 	b.guard = b.newGuard()

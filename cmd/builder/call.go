@@ -17,7 +17,7 @@ type answer interface {
 
 // call answers a question about the Dockerfile without building it. ok is false if the answer is a bad one.
 func (b *build) call(ctx context.Context) (ok bool, err error) {
-	if err := b.open(b.buildOptions); err != nil {
+	if err := b.open(ctx, b.buildOptions); err != nil {
 		return false, err
 	}
 	if b.method == callGraph {

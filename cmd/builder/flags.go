@@ -7,12 +7,14 @@ import "github.com/spf13/pflag"
 // buildFlags are the flags of build as they stand on the command line. They are spelled as those of
 // docker buildx build.
 type buildFlags struct {
+	registryFlags
+	createRepo                                     bool
 	file, target, iidFile, metadataFile            string
 	network, cgroupParent, shmSize, progress, call string
 	load                                           string
 	tags, platforms, buildArgs, labels, contexts   []string
 	outputs, secrets, ssh, addHosts, ulimits       []string
-	noCacheFilter, allow, annotations, insecure    []string
+	noCacheFilter, allow, annotations              []string
 	cacheFrom, cacheTo                             []string
 	noCache, pull, push, noPush, quiet             bool
 	squash                                         bool
@@ -64,6 +66,7 @@ func (f *buildFlags) addSteps(s *pflag.FlagSet) {
 func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	s.StringArrayVarP(&f.tags, "tag", "t", nil, "name of the image, and where it is pushed to")
 	s.BoolVar(&f.push, "push", false, "push the image, also if --output or --load is given")
+	s.BoolVar(&f.createRepo, "create-repo", false, "create missing repositories, in Amazon's registry")
 	s.BoolVar(&f.noPush, "no-push", false, "do not push the image")
 	s.StringArrayVarP(&f.outputs, "output", "o", nil, "where to put the result: type=registry|image|oci|docker|local|tar|cacheonly[,dest=PATH]...")
 	s.StringVar(&f.load, "load", "", "load the image into docker, podman, nerdctl or containerd: into the first that runs, or =NAME")
@@ -83,5 +86,5 @@ func (f *buildFlags) addMachine(s *pflag.FlagSet) {
 	s.StringVar(&f.sandbox, "sandbox", "auto", "sandbox for commands: auto, userns, single, chroot or none")
 	s.StringVar(&f.snapshotter, "snapshotter", "auto", "how trees are made for commands: auto, overlay (a mount) or plain (a copy)")
 	s.IntVar(&f.jobs, "jobs", 0, "how many steps may run at once (default: four for each processor, at least eight)")
-	s.StringArrayVar(&f.insecure, "insecure", nil, "registry that may be spoken to over http, or https with any certificate")
+	f.registryFlags.add(s)
 }

@@ -23,6 +23,7 @@ func mayImport() map[string][]string {
 		"inroot":                    {},
 		"ownership":                 {},
 		"platforms":                 {},
+		"cloud":                     {"registry"},
 		"solver":                    {},
 		"exporter":                  {},
 		"registry":                  {},
@@ -36,7 +37,7 @@ func mayImport() map[string][]string {
 		"solver/sandbox/sysnum":     {},
 		"solver/sandbox/supervisor": {"inroot", "ownership", "solver/sandbox/sysnum"},
 		"cmd/builder": {
-			"cache", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
+			"cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
 			"registry", "snapshot", "solver", "solver/ops", "solver/sandbox",
 		},
 		// What tests, examples and measurements are made of.

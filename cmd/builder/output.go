@@ -102,10 +102,20 @@ func (out *output) ships() bool {
 
 // checkOutputs finds out whether the result can be written where it is to go, before anything is run for it.
 func (b *build) checkOutputs(ctx context.Context) error {
+	if b.createRepo {
+		if err := b.createRepositories(ctx); err != nil {
+			return err
+		}
+	}
 	var g errgroup.Group
 	for _, out := range b.outputs {
 		for _, p := range out.pushers {
 			g.Go(func() error { return p.Check(ctx) })
+		}
+		if out.registry != nil {
+			for _, r := range out.registry.Repositories() {
+				g.Go(func() error { b.warnImmutable(ctx, r, out.registry.Tags(r)); return nil })
+			}
 		}
 		if dest := out.spec.dest; dest != "" && dest != "-" {
 			if info, err := os.Stat(filepath.Dir(filepath.Clean(dest))); err == nil && !info.IsDir() {

@@ -48,11 +48,11 @@ func enter(best sandbox.Rung, path string, d display.Options) (*workshop, error)
 }
 
 // open opens the store and what uses it.
-func (w *workshop) open(o *buildOptions) (err error) {
+func (w *workshop) open(ctx context.Context, o *buildOptions) (err error) {
 	if err := w.openStore(o.driver); err != nil {
 		return err
 	}
-	if w.client, err = w.newClient(o.insecure); err != nil {
+	if w.client, err = o.newClient(ctx, registry.Config{Blobs: w.store, Progress: w.progress}, outside(w.host)); err != nil {
 		return err
 	}
 	dir := downloads{w.path}.dir()
@@ -73,21 +73,6 @@ func (w *workshop) openStore(driver snapshot.Driver) (err error) {
 	}
 	w.closing = append(w.closing, w.store.Close)
 	return nil
-}
-
-func (w *workshop) newClient(insecure []string) (*registry.Client, error) {
-	keychain, err := registry.NewKeychain(os.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	hosts := map[string]registry.Host{}
-	for _, h := range insecure {
-		hosts[h] = registry.Host{SkipVerify: true, Scheme: "http"}
-	}
-	return registry.New(registry.Config{
-		Keychain: keychain, Hosts: hosts, Proxy: http.ProxyFromEnvironment, UserAgent: userAgent(), Blobs: w.store,
-		Progress: w.progress,
-	})
 }
 
 func userAgent() string { return "builder/" + version() }
