@@ -192,6 +192,23 @@ func WithLinks(entries Entries) Entries {
 	}
 }
 
+// Apart gives the same stream as [WithLinks], and its files are no other stream's: what is linked to them
+// elsewhere is a file of its own.
+func Apart(entries Entries) Entries {
+	return func(yield func(*Entry, error) bool) {
+		for e, err := range WithLinks(entries) {
+			if err == nil {
+				own := *e
+				own.inode = inode{}
+				e = &own
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
 // linker holds the first name of every file that has several.
 type linker map[inode]string
 

@@ -158,7 +158,11 @@ func (b *build) bind(ctx context.Context, n *node) {
 			if err != nil {
 				return v1.Hash{}, err
 			}
-			return b.Worker.Digest(ctx, n.v, i, t)
+			h, err := b.Worker.Digest(ctx, n.v, i, t)
+			if err != nil {
+				return v1.Hash{}, b.failed(ctx, n, err)
+			}
+			return h, nil
 		})
 	}
 }

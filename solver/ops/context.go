@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,8 +21,8 @@ import (
 	"github.com/seed-298d225e/builder/solver"
 )
 
-// contextFS is a directory of the user as a build sees it: everything belongs to root, and what the
-// ignore patterns exclude is not there.
+// contextFS is a directory of the user as a build sees it: everything belongs to root, nothing has extended
+// attributes, as with BuildKit, and what the ignore patterns exclude is not there.
 type contextFS struct {
 	dir  snapshot.Dir
 	sums *snapshot.Sums
@@ -100,7 +101,7 @@ func (c *contextFS) ReadDir(name string) ([]*snapshot.Entry, error) {
 // seen returns e as it is in the context.
 func (c *contextFS) seen(e *snapshot.Entry) *snapshot.Entry {
 	ours := *e
-	ours.UID, ours.GID = 0, 0
+	ours.UID, ours.GID, ours.Xattrs = 0, 0, nil
 	c.sums.Know(&ours)
 	return &ours
 }
@@ -140,17 +141,9 @@ func (c *contextFS) holdsIncluded(name string) (bool, error) {
 
 // mayInclude reports whether a pattern that includes again can reach below name.
 func (c *contextFS) mayInclude(name string) bool {
-	for _, p := range c.matcher.Patterns() {
-		if !p.Exclusion() {
-			continue
-		}
-		pattern := p.String()
-		if strings.ContainsAny(pattern, "*?[\\") || pattern == name ||
-			strings.HasPrefix(pattern, name+"/") || strings.HasPrefix(name, pattern+"/") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.matcher.Patterns(), func(p *patternmatcher.Pattern) bool {
+		return p.Exclusion() && reachesBelow(p.String(), name)
+	})
 }
 
 func (c *contextFS) excluded(name string) (bool, error) {

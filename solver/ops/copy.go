@@ -29,6 +29,9 @@ func (w *Worker) copy(ctx context.Context, v *solver.Vertex, op solver.Copy, inp
 		return nil, err
 	}
 	c := &copier{worker: w, op: op, base: base, now: time.Now(), emit: emit}
+	if err := checkOwner(v, op.Owner); err != nil {
+		return nil, err
+	}
 	if c.owner, err = copyOwner(base, op.Owner, emit); err != nil {
 		return nil, err
 	}
@@ -43,7 +46,21 @@ func (w *Worker) copy(ctx context.Context, v *solver.Vertex, op solver.Copy, inp
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, w.guarded(v, clamped(entries, v.Epoch)), form(inputs[0])), nil
+	return w.Store.NewLayer(ctx, w.guarded(v, clamped(blamed(entries, v), v.Epoch)), form(inputs[0])), nil
+}
+
+// blamed gives the same stream, whose error is that of the step v however late it comes up.
+func blamed(entries snapshot.Entries, v *solver.Vertex) snapshot.Entries {
+	return func(yield func(*snapshot.Entry, error) bool) {
+		for e, err := range entries {
+			if err != nil {
+				err = &solver.VertexError{Vertex: v, Err: err}
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // clamped makes no entry younger than epoch, if that is not nil.
@@ -94,7 +111,7 @@ func (c *copier) grafts(inputs []solver.Tree) ([]graft, error) {
 		}
 		found, err := matches(fsys, s)
 		if err != nil {
-			return nil, explainMissing(fsys, s, err)
+			return nil, explainMissing(fsys, err)
 		}
 		if _, err := newFilter(s); err != nil {
 			return nil, err
@@ -116,7 +133,7 @@ func (c *copier) grafts(inputs []solver.Tree) ([]graft, error) {
 }
 
 // explainMissing says of a source that does not exist whether an ignore pattern is why.
-func explainMissing(fsys snapshot.FS, s solver.CopySource, err error) error {
+func explainMissing(fsys snapshot.FS, err error) error {
 	var missing *fs.PathError
 	if !errors.As(err, &missing) || !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -186,7 +203,11 @@ func (c *copier) graft(fsys snapshot.FS, s solver.CopySource, m match) (graft, e
 		return graft{}, err
 	}
 	p := placement{copier: c, dest: dest, above: made, contents: s.Contents, exists: into != nil}
-	return graft{snapshot.Chain(snapshot.Listed(made), p.placed(walk(fsys, s, m)))}, nil
+	placed := p.placed(walk(fsys, s, m))
+	if err := p.check(placed); err != nil {
+		return graft{}, err
+	}
+	return graft{snapshot.Chain(snapshot.Listed(made), placed)}, nil
 }
 
 // destination returns the path that m is copied to.
@@ -284,7 +305,7 @@ type placement struct {
 func (p placement) placed(source snapshot.Entries) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		run := placer{placement: p, existing: map[string]bool{parentOf(p.dest): p.exists}}
-		for e, err := range snapshot.WithLinks(source) {
+		for e, err := range snapshot.Apart(source) {
 			if err == nil {
 				e, err = run.place(e)
 			}
@@ -296,6 +317,26 @@ func (p placement) placed(source snapshot.Entries) snapshot.Entries {
 			}
 		}
 	}
+}
+
+// check fails if anything of the stream cannot be where it is copied, which is only looked for where
+// something is already.
+func (p placement) check(placed snapshot.Entries) error {
+	existing, err := p.lstat(p.dest)
+	if existing == nil || err != nil {
+		return err
+	}
+	if existing.Kind == snapshot.Directory {
+		if children, err := p.base.ReadDir(p.dest); len(children) == 0 || err != nil {
+			return err
+		}
+	}
+	for _, err := range placed {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // placer is one pass over a placement. It checks that the entries can be where they are copied.

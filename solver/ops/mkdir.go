@@ -31,6 +31,9 @@ func (w *Worker) mkdir(ctx context.Context, v *solver.Vertex, op solver.Mkdir, b
 		return w.Store.NewLayer(ctx, snapshot.Listed(nil), form(below)), err
 	}
 	c := &copier{worker: w, base: base, now: time.Now(), mode: mode{octal: true, bits: op.Mode}}
+	if err := checkOwner(v, op.Owner); err != nil {
+		return nil, err
+	}
 	if c.owner, err = copyOwner(base, op.Owner, func(solver.Event) {}); err != nil {
 		return nil, err
 	}

@@ -22,6 +22,24 @@ type owner struct {
 	uid, gid uint32
 }
 
+// checkOwner fails if the owner that spec names cannot be looked up because the step is the first of a stage
+// that begins from nothing.
+func checkOwner(v *solver.Vertex, spec string) error {
+	if _, ok := v.Inputs[0].Op.(solver.Scratch); !ok {
+		return nil
+	}
+	user, group, _ := strings.Cut(spec, ":")
+	for _, name := range []string{user, group} {
+		if name == "" {
+			continue
+		}
+		if _, err := parseID(name); err != nil {
+			return fmt.Errorf("%q cannot be looked up in a stage that begins from scratch: use a number", name)
+		}
+	}
+	return nil
+}
+
 // copyOwner returns the owner that --chown names, nil if it names none. A name that the tree does not know
 // is root, as in BuildKit, and a warning.
 func copyOwner(tree snapshot.FS, spec string, emit func(solver.Event)) (*owner, error) {

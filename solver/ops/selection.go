@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/moby/patternmatcher"
@@ -24,11 +25,6 @@ type match struct {
 // matches returns what a COPY argument names, in order. A path without wildcards that does not exist is
 // fs.ErrNotExist; a pattern may fit nothing.
 func matches(fsys snapshot.FS, s solver.CopySource) ([]match, error) {
-	for _, r := range s.Required {
-		if _, err := find(fsys, r, s.Follow); err != nil {
-			return nil, err
-		}
-	}
 	fixed, pattern := s.Path, ""
 	if s.Wildcards {
 		fixed, pattern = splitPattern(s.Path)
@@ -38,13 +34,40 @@ func matches(fsys snapshot.FS, s solver.CopySource) ([]match, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []match{m}, nil
+		return []match{m}, checkRequired(fsys, s, m)
 	}
 	top, err := find(fsys, fixed, s.Follow)
 	if err != nil {
 		return nil, err
 	}
 	return glob(fsys, top.at, pattern, s.Follow)
+}
+
+// checkRequired fails if what s requires is not copied: because it does not exist, lies behind a link, or
+// is excluded.
+func checkRequired(fsys snapshot.FS, s solver.CopySource, m match) error {
+	for _, r := range s.Required {
+		if copied, err := copies(fsys, s, m, r); err != nil {
+			return err
+		} else if !copied {
+			return &fs.PathError{Op: "copy", Path: r, Err: fs.ErrNotExist}
+		}
+	}
+	return nil
+}
+
+// copies reports whether s copies name, or anything below it, of the directory m.
+func copies(fsys snapshot.FS, s solver.CopySource, m match, name string) (bool, error) {
+	inside := strings.Trim(strings.TrimPrefix(name, s.Path), "/")
+	for e, err := range walk(fsys, s, m) {
+		if err != nil {
+			return false, err
+		}
+		if e.Path != "" && strings.HasPrefix(e.Path+"/", inside+"/") {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // find returns the file at name.
@@ -159,6 +182,7 @@ func (f filter) decide(name string, above verdict) (v verdict, err error) {
 		if v.copied, v.include, err = f.include.MatchesUsingParentResults(name, above.include); err != nil {
 			return v, err
 		}
+		v.entered = v.copied || f.reaches(name)
 	}
 	if f.exclude != nil {
 		excluded := false
@@ -171,6 +195,27 @@ func (f filter) decide(name string, above verdict) (v verdict, err error) {
 		}
 	}
 	return v, nil
+}
+
+// reaches reports whether something below the directory name can be included.
+func (f filter) reaches(name string) bool {
+	return slices.ContainsFunc(f.include.Patterns(), func(p *patternmatcher.Pattern) bool {
+		return p.Exclusion() || reachesBelow(p.String(), name)
+	})
+}
+
+// reachesBelow reports whether a pattern can fit something below the directory name, or fits one above it.
+func reachesBelow(pattern, name string) bool {
+	parts := strings.Split(pattern, "/")
+	for i, dir := range strings.Split(name, "/") {
+		if i == len(parts) || strings.Contains(parts[i], "**") {
+			return true
+		}
+		if parts[i] != dir && !strings.ContainsAny(parts[i], `*?[\`) {
+			return false
+		}
+	}
+	return true
 }
 
 // walk streams what s copies of m, with paths relative to it. A directory that is not copied itself
@@ -241,7 +286,7 @@ func selected(fsys snapshot.FS, s solver.CopySource) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		found, err := matches(fsys, s)
 		if err != nil {
-			yield(nil, err)
+			yield(nil, explainMissing(fsys, err))
 			return
 		}
 		for _, m := range found {

@@ -32,8 +32,9 @@ type stub struct {
 	mode   uint32
 	// inode tells the stub from whatever the command may have put in its place.
 	inode uint64
-	// times are those that the parent had before.
-	times [2]unix.Timespec
+	// before are the times of the parent until the stub was made, which gave it the time made.
+	before [2]unix.Timespec
+	made   unix.Timespec
 }
 
 // newRoot returns the root that is open at dir.
@@ -85,7 +86,7 @@ func (r *root) mkdir(parent *os.File, name string) error {
 
 // makeStub makes a mount point called name in parent.
 func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
-	var before, made unix.Stat_t
+	var before, made, after unix.Stat_t
 	if err := unix.Fstat(int(parent.Fd()), &before); err != nil {
 		return err
 	}
@@ -108,21 +109,41 @@ func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
 	if err != nil {
 		return err
 	}
-	r.stubs = append(r.stubs, stub{held, name, mode, made.Ino, [2]unix.Timespec{before.Atim, before.Mtim}})
+	if err := unix.Fstat(int(parent.Fd()), &after); err != nil {
+		held.Close()
+		return err
+	}
+	r.stubs = append(r.stubs, stub{
+		parent: held, name: name, mode: mode, inode: made.Ino,
+		before: [2]unix.Timespec{before.Atim, before.Mtim}, made: after.Mtim,
+	})
 	return nil
 }
 
 // removeStubs removes the mount points that were made, except those that the command put something
-// else in place of or into, and gives their parents back the times they had.
+// else in place of or into, and gives their parents the times that they would have without.
 func (r *root) removeStubs() {
 	for i := len(r.stubs) - 1; i >= 0; i-- {
 		s := r.stubs[i]
-		if s.remove() {
-			_ = unix.UtimesNanoAt(int(s.parent.Fd()), "", s.times[:], unix.AT_EMPTY_PATH)
+		if times, err := s.parentTimes(); err == nil && s.remove() {
+			_ = unix.UtimesNanoAt(int(s.parent.Fd()), "", times[:], unix.AT_EMPTY_PATH)
 		}
 		s.parent.Close()
 	}
 	r.stubs = nil
+}
+
+// parentTimes returns the times that the directory of the stub would have if there had been none: those
+// from before it was made, unless the directory was changed since.
+func (s *stub) parentTimes() ([2]unix.Timespec, error) {
+	var now unix.Stat_t
+	if err := unix.Fstat(int(s.parent.Fd()), &now); err != nil {
+		return s.before, err
+	}
+	if now.Mtim != s.made {
+		return [2]unix.Timespec{now.Atim, now.Mtim}, nil
+	}
+	return s.before, nil
 }
 
 // remove removes the stub if it is still the one that was made, and as empty.
