@@ -66,7 +66,8 @@ func (s *state) bindMount(m *instructions.Mount, source *stage, in *inputs) (sol
 }
 
 // cacheMount lowers a directory that outlives the build. It is called by its target unless it has an id, and
-// begins as what is at source in the tree mounted from.
+// begins as what is at source in the tree mounted from; without a source, but with an owner or a mode, it
+// begins empty all the same, as with BuildKit.
 func (s *state) cacheMount(m *instructions.Mount, source *stage, in *inputs) (solver.Mount, error) {
 	target, err := s.mountTarget(m)
 	if err != nil {
@@ -81,11 +82,14 @@ func (s *state) cacheMount(m *instructions.Mount, source *stage, in *inputs) (so
 	if namespace := s.req.BuildArgs["BUILDKIT_CACHE_MOUNT_NS"]; namespace != "" {
 		lowered.ID = namespace + "/" + lowered.ID
 	}
-	if source != nil {
-		tree, err := s.mountSource(m, source)
-		if err != nil {
-			return solver.Mount{}, err
-		}
+	if source == nil {
+		return lowered, nil
+	}
+	tree, err := s.mountSource(m, source)
+	if err != nil {
+		return solver.Mount{}, err
+	}
+	if lowered.Source != "/" || m.Mode == nil && m.UID == nil && m.GID == nil {
 		lowered.Input = in.number(tree)
 	}
 	return lowered, nil
@@ -110,7 +114,7 @@ func (s *state) secretMount(c *instructions.RunCommand, m *instructions.Mount) (
 	}
 	switch {
 	case m.Target != "":
-		lowered.Target = path.Join("/", m.Target)
+		lowered.Target = s.inWorkDir(m.Target)
 	case m.Env == nil:
 		lowered.Target = "/run/secrets/" + path.Base(id)
 	}
@@ -127,7 +131,7 @@ func (s *state) sshMount(c *instructions.RunCommand, m *instructions.Mount) (sol
 		Mode: narrow(m.Mode), UID: narrow(m.UID), GID: narrow(m.GID),
 	}
 	if m.Target != "" {
-		lowered.Target = path.Join("/", m.Target)
+		lowered.Target = s.inWorkDir(m.Target)
 	}
 	s.outline.socket(lowered.ID, m.Required, c.Location())
 	return lowered, nil
@@ -135,14 +139,19 @@ func (s *state) sshMount(c *instructions.RunCommand, m *instructions.Mount) (sol
 
 // mountTarget returns where m is mounted: below the working directory if its target is relative.
 func (s *state) mountTarget(m *instructions.Mount) (string, error) {
-	target := path.Clean(m.Target)
-	if !path.IsAbs(target) {
-		target = path.Join(s.dir(), target)
-	}
+	target := s.inWorkDir(m.Target)
 	if target == "/" {
 		return "", fmt.Errorf("invalid mount target %q", target)
 	}
 	return target, nil
+}
+
+// inWorkDir returns the absolute path that p is for a command.
+func (s *state) inWorkDir(p string) string {
+	if path.IsAbs(p) {
+		return path.Clean(p)
+	}
+	return path.Join(s.dir(), p)
 }
 
 // mountSource returns the tree that m is mounted from.

@@ -161,6 +161,9 @@ func (m Mount) describe(t *Text) {
 	if m.Env != "" {
 		values = append(values, "env", m.Env)
 	}
+	if m.Required {
+		values = append(values, "required")
+	}
 	if m.Size != 0 {
 		values = append(values, "size", strconv.FormatInt(m.Size, 10))
 	}

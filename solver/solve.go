@@ -2,6 +2,7 @@ package solver
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -160,7 +161,7 @@ func (b *build) bind(ctx context.Context, n *node) {
 			}
 			h, err := b.Worker.Digest(ctx, n.v, i, t)
 			if err != nil {
-				return v1.Hash{}, b.failed(ctx, n, err)
+				return v1.Hash{}, b.failed(n, err)
 			}
 			return h, nil
 		})
@@ -350,6 +351,9 @@ func (b *build) perform(ctx context.Context, n *node, inputs []Tree) (v1.Layer, 
 func (b *build) failed(n *node, err error) error {
 	if cause := b.cause(); cause != nil {
 		return cause
+	}
+	if _, told := errors.AsType[*VertexError](err); told {
+		return err
 	}
 	b.Emit(Event{
 		Time: time.Now(), Action: ActionFailed, Vertex: n.v.digest, Err: err.Error(),

@@ -206,7 +206,7 @@ func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.
 	sharing := map[solver.Sharing]snapshot.Sharing{
 		solver.SharingPrivate: snapshot.Private, solver.SharingLocked: snapshot.Locked,
 	}[m.Sharing]
-	name := cacheName(m, v)
+	name := cacheName(m)
 	if m.Input > 0 {
 		id, err := r.worker.Digest(ctx, v, m.Input, r.inputs[m.Input])
 		if err != nil {
@@ -230,9 +230,10 @@ func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.
 	return r.keep(f), nil
 }
 
-// cacheName identifies a cache directory: one that begins otherwise is another.
-func cacheName(m solver.Mount, v *solver.Vertex) string {
-	return fmt.Sprintf("%s\n%s\n%d:%d:%o", m.ID, v.Platform, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
+// cacheName identifies a cache directory: one that begins otherwise is another. Platforms share them, as with
+// BuildKit; who wants one for each puts $TARGETPLATFORM into the id.
+func cacheName(m solver.Mount) string {
+	return fmt.Sprintf("%s\n%d:%d:%o", m.ID, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
 }
 
 // fillCache gives a new cache directory the content and metadata it begins with.
@@ -281,6 +282,9 @@ func (r *run) secret(m solver.Mount, scratch string) ([]sandbox.Mount, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		if m.Required {
 			return nil, fmt.Errorf("secret %s: not found: give it with --secret id=%s,src=FILE or env=NAME", m.ID, m.ID)
+		}
+		if m.Env != "" {
+			r.env = append(r.env, m.Env+"=")
 		}
 		return nil, nil
 	}

@@ -309,7 +309,7 @@ func mounted(fsys snapshot.FS, m solver.Mount) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		top, err := find(fsys, m.Source, true)
 		if err != nil {
-			yield(nil, err)
+			yield(nil, explainMissing(fsys, err))
 			return
 		}
 		walk(fsys, solver.CopySource{}, top)(yield)
