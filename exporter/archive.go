@@ -50,7 +50,15 @@ func (o Archive) Write(ctx context.Context, r Result) (Written, error) {
 	if err := file.write(func(w io.Writer) error { return writeArchive(cancellable(ctx, w), entries) }); err != nil {
 		return Written{}, err
 	}
-	return Written{Descriptor: top.Descriptor, Names: fullNames(tags)}, nil
+	return Written{Descriptor: top.Descriptor, Names: fullNames(tags), Notes: o.notes(r)}, nil
+}
+
+// notes says that what docker loads has no place for attestations: it takes every manifest for an image.
+func (o Archive) notes(r Result) []string {
+	if !o.Docker || len(r.referrers) == 0 {
+		return nil
+	}
+	return []string{"an archive for docker has no place for attestations: they were left out"}
 }
 
 // archiveEntry is a file in an archive, or a directory if its name ends so.
@@ -61,6 +69,9 @@ type archiveEntry struct {
 }
 
 func (o Archive) entries(r Result, top manifest, tags []name.Tag) ([]archiveEntry, error) {
+	if o.Docker {
+		r.referrers = nil
+	}
 	all, err := r.contents()
 	if err != nil {
 		return nil, err
@@ -69,7 +80,12 @@ func (o Archive) entries(r Result, top manifest, tags []name.Tag) ([]archiveEntr
 	if err != nil {
 		return nil, err
 	}
-	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: named(entry, tags)})
+	referrers, err := r.referrerEntries()
+	if err != nil {
+		return nil, err
+	}
+	manifests := append(named(entry, tags), referrers...)
+	index, err := json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: manifests})
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -30,7 +31,7 @@ func (r Result) contents() ([]content, error) {
 			all = append(all, c)
 		}
 	}
-	for _, b := range r.Images {
+	for _, b := range slices.Concat(r.Images, r.indexed, r.referrers) {
 		blobs, err := b.blobs()
 		if err != nil {
 			return nil, err

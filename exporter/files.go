@@ -1,6 +1,8 @@
 package exporter
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -52,8 +54,19 @@ func (f Files) image(ctx context.Context, b Built, s *spool) (*tree, error) {
 		return nil, err
 	}
 	t, err := flatten(ctx, layers, s)
-	if err != nil || f.Source == "" {
-		return t, err
+	if err != nil {
+		return nil, err
+	}
+	if t, err = f.source(t, b); err != nil {
+		return nil, err
+	}
+	return t, t.addStatements(b.Statements, s)
+}
+
+// source returns the part of a tree that is written.
+func (f Files) source(t *tree, b Built) (*tree, error) {
+	if f.Source == "" {
+		return t, nil
 	}
 	root, err := t.follow(f.Source, notThere)
 	if err == nil && !root.dir() {
@@ -63,6 +76,21 @@ func (f Files) image(ctx context.Context, b Built, s *spool) (*tree, error) {
 		return nil, fmt.Errorf("looking up %s in the image for %s: %w", f.Source, b.Platform, err)
 	}
 	return &tree{root}, nil
+}
+
+// addStatements puts statements beside the files.
+func (t *tree) addStatements(statements []Statement, s *spool) error {
+	for _, one := range statements {
+		if t.root.children[one.File] != nil {
+			return fmt.Errorf("adding the attestation %s: the image has a file of that name; give it another with filename=", one.File)
+		}
+		content, err := s.add(bytes.NewReader(one.Raw), int64(len(one.Raw)))
+		if err != nil {
+			return err
+		}
+		t.root.add(one.File, &inode{kind: tar.TypeReg, mode: 0o644, content: content}, 0)
+	}
+	return nil
 }
 
 // platformDir is the name of a platform as a directory, such as linux_arm_v7. The variant v8 of arm64 goes

@@ -24,6 +24,11 @@ type Built struct {
 	Platform v1.Platform
 	// Annotations are those of the image's descriptor: annotation-manifest-descriptor.KEY.
 	Annotations map[string]string
+	// Statements are what is attested of the image.
+	Statements []Statement
+
+	// artifact is the kind of a manifest that holds no image; empty for an image.
+	artifact string
 }
 
 // layers are the layers of the image.
@@ -40,10 +45,17 @@ func (b Built) descriptor() (v1.Descriptor, error) {
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
+	d.Annotations = b.Annotations
+	if b.artifact != "" {
+		d.ArtifactType, d.Platform = b.artifact, nil
+		if b.Platform.OS != "" {
+			d.Platform = &b.Platform
+		}
+		return *d, nil
+	}
 	if d.Platform, err = b.platform(); err != nil {
 		return v1.Descriptor{}, err
 	}
-	d.Annotations = b.Annotations
 	if types.MediaType(d.ArtifactType).IsConfig() {
 		d.ArtifactType = "" // go-containerregistry takes every image for an artifact
 	}
@@ -74,6 +86,8 @@ type IndexOptions struct {
 	DescriptorAnnotations map[string]string
 	// Always makes an index of a single image too.
 	Always bool
+	// Attestations says where the statements about the images go; empty is AsReferrers.
+	Attestations Attestations
 }
 
 // errAnnotations: the types of Docker's manifests have no place for them.

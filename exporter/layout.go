@@ -52,7 +52,11 @@ func (o Layout) Write(ctx context.Context, r Result) (Written, error) {
 	if err != nil {
 		return Written{}, err
 	}
-	if err := o.publish(layoutEntries(entry, tags)); err != nil {
+	referrers, err := r.referrerEntries()
+	if err != nil {
+		return Written{}, err
+	}
+	if err := o.publish(append(layoutEntries(entry, tags), referrers...)); err != nil {
 		return Written{}, fmt.Errorf("writing the layout %s: %w", o.Dir, err)
 	}
 	return Written{Descriptor: top.Descriptor, Names: fullNames(tags)}, nil
@@ -75,6 +79,18 @@ func (r Result) indexEntry(top manifest) (v1.Descriptor, error) {
 		return top.Descriptor, err
 	}
 	return annotated(top.Descriptor, annotationCreated, config.Created.UTC().Format(time.RFC3339)), nil
+}
+
+// referrerEntries are how index.json refers to manifests about the images.
+func (r Result) referrerEntries() ([]v1.Descriptor, error) {
+	entries := make([]v1.Descriptor, len(r.referrers))
+	for i, b := range r.referrers {
+		var err error
+		if entries[i], err = b.descriptor(); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
 }
 
 // writeBlobs writes what is not there yet, a few blobs at once.
@@ -163,6 +179,9 @@ func without(entries []v1.Descriptor, e v1.Descriptor) []v1.Descriptor {
 	kept := []v1.Descriptor{}
 	for _, old := range entries {
 		same := old.Annotations[annotationTag] == e.Annotations[annotationTag] && old.Annotations[annotationName] == e.Annotations[annotationName]
+		if nameless := e.Annotations[annotationTag] == "" && e.Annotations[annotationName] == ""; nameless {
+			same = old.Digest == e.Digest
+		}
 		if !same {
 			kept = append(kept, old)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -18,6 +19,8 @@ type Pusher interface {
 	Layer(ctx context.Context, l v1.Layer) error
 	// Manifest puts a manifest there, under its digest and under the tags.
 	Manifest(ctx context.Context, media types.MediaType, raw []byte, tags ...string) error
+	// Referrer puts a manifest there that refers to another one as its subject, so that it can be found by that.
+	Referrer(ctx context.Context, raw []byte) error
 }
 
 // Registry pushes results to repositories: type=registry, or type=image with push=true.
@@ -25,6 +28,7 @@ type Registry struct {
 	destinations []destination
 	// canonical adds NAME@DIGEST to the names.
 	canonical bool
+	sign      func(name.Repository, v1.Hash) (v1.Image, string, error)
 
 	// early are the uploads that Layer has begun; stops end them.
 	early errgroup.Group
@@ -52,13 +56,15 @@ type RegistryOptions struct {
 	Canonical bool
 	// Temp is a directory for blobs on their way from one registry to several; empty is the system's.
 	Temp string
+	// Sign, if not nil, returns the signature of a manifest in a repository: an image, and the tag it goes under.
+	Sign func(repository name.Repository, digest v1.Hash) (signature v1.Image, tag string, err error)
 	// Open returns the pusher of a repository. It is called once for each.
 	Open func(name.Repository) (Pusher, error)
 }
 
 // NewRegistry returns an output for all names, which may be in several repositories and registries.
 func NewRegistry(o RegistryOptions) (*Registry, error) {
-	r := &Registry{canonical: o.Canonical, temp: o.Temp, shared: map[v1.Hash]*shared{}}
+	r := &Registry{canonical: o.Canonical, temp: o.Temp, shared: map[v1.Hash]*shared{}, sign: o.Sign}
 	at := map[string]int{}
 	for _, n := range o.Names {
 		repository, tags, err := target(n, o.ByDigest)
@@ -172,6 +178,9 @@ func (r *Registry) Write(ctx context.Context, result Result) (Written, error) {
 	if err := g.Wait(); err != nil {
 		return Written{}, err
 	}
+	if err := r.signAll(ctx, result, top.Digest); err != nil {
+		return Written{}, err
+	}
 	g, tagsCtx := errgroup.WithContext(ctx)
 	for _, d := range r.destinations {
 		g.Go(func() error { return d.Manifest(tagsCtx, top.MediaType, top.raw, d.tags...) })
@@ -185,10 +194,65 @@ func (r *Registry) Write(ctx context.Context, result Result) (Written, error) {
 // pushAll pushes what the top of the result depends on.
 func (r *Registry) pushAll(ctx context.Context, d destination, result Result) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, b := range result.Images {
+	for _, b := range slices.Concat(result.Images, result.indexed) {
 		g.Go(func() error { return r.pushImage(ctx, d, b, result.Index != nil) })
 	}
+	for _, b := range result.referrers {
+		g.Go(func() error { return r.pushReferrer(ctx, d, b) })
+	}
 	return g.Wait()
+}
+
+// pushReferrer pushes a manifest about an image.
+func (r *Registry) pushReferrer(ctx context.Context, d destination, b Built) error {
+	if err := r.pushImage(ctx, d, b, false); err != nil {
+		return err
+	}
+	raw, err := b.Image.RawManifest()
+	if err != nil {
+		return err
+	}
+	return d.Referrer(ctx, raw)
+}
+
+// signAll signs the result in all repositories: what the names stand for, and every image of an index.
+func (r *Registry) signAll(ctx context.Context, result Result, top v1.Hash) error {
+	if r.sign == nil {
+		return nil
+	}
+	digests := []v1.Hash{top}
+	for _, b := range result.Images {
+		d, err := b.Image.Digest()
+		if err != nil {
+			return err
+		}
+		if d != top {
+			digests = append(digests, d)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, d := range r.destinations {
+		for _, digest := range digests {
+			g.Go(func() error { return r.signOne(ctx, d, digest) })
+		}
+	}
+	return g.Wait()
+}
+
+func (r *Registry) signOne(ctx context.Context, d destination, digest v1.Hash) error {
+	signature, tag, err := r.sign(d.repository, digest)
+	if err != nil {
+		return fmt.Errorf("signing %s: %w", digest, err)
+	}
+	b := Built{Image: signature}
+	if err := r.pushImage(ctx, d, b, false); err != nil {
+		return err
+	}
+	m, err := b.manifest()
+	if err != nil {
+		return err
+	}
+	return d.Manifest(ctx, m.MediaType, m.raw, tag)
 }
 
 // pushImage pushes the blobs of an image, and its manifest if it is one of an index.

@@ -59,6 +59,10 @@ type rawManifest struct {
 func (m rawManifest) RawManifest() ([]byte, error)        { return m.raw, nil }
 func (m rawManifest) MediaType() (types.MediaType, error) { return m.media, nil }
 
+func (p testPusher) Referrer(ctx context.Context, raw []byte) error {
+	return p.Manifest(ctx, types.OCIManifestSchema1, raw)
+}
+
 func (p testPusher) Manifest(ctx context.Context, media types.MediaType, raw []byte, tags ...string) error {
 	if err := p.log.add("%s manifest %s", p.repo.RepositoryStr(), strings.Join(tags, ",")); err != nil {
 		return err

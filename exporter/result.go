@@ -3,6 +3,7 @@ package exporter
 import (
 	"context"
 	"errors"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
@@ -16,21 +17,30 @@ type Result struct {
 	Index v1.ImageIndex
 	// Annotations are those of the index's descriptor, where one is written: annotation-index-descriptor.KEY.
 	Annotations map[string]string
+
+	// referrers are manifests about the images that nothing in the result refers to, indexed those that the
+	// index lists.
+	referrers, indexed []Built
 }
 
 // NewResult returns the result of a build that has made images. Several, or one if that is asked for, get an
 // index.
 func NewResult(images []Built, o IndexOptions) (Result, error) {
+	referrers, indexed, err := attest(images, o.Attestations)
+	if err != nil {
+		return Result{}, err
+	}
+	o.Always = o.Always || len(indexed) > 0
 	switch {
 	case len(images) == 0:
 		return Result{}, errors.New("there is no image")
 	case len(images) == 1 && !o.Always && len(o.Annotations)+len(o.DescriptorAnnotations) > 0:
 		return Result{}, errors.New("a single image has no index that could be annotated")
 	case len(images) == 1 && !o.Always:
-		return Result{Images: images}, nil
+		return Result{Images: images, referrers: referrers}, nil
 	}
-	x, err := Index(images, o)
-	return Result{Images: images, Index: x, Annotations: o.DescriptorAnnotations}, err
+	x, err := Index(slices.Concat(images, indexed), o)
+	return Result{Images: images, Index: x, Annotations: o.DescriptorAnnotations, referrers: referrers, indexed: indexed}, err
 }
 
 // Output is a place for results.

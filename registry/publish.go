@@ -55,7 +55,7 @@ func (p *Pusher) publish(ctx context.Context, reference string, digest v1.Hash, 
 	if p.holds(ctx, reference, digest) {
 		return nil
 	}
-	err := p.putManifest(ctx, reference, digest, media, raw)
+	_, err := p.putManifest(ctx, reference, digest, media, raw)
 	if !blobUnknown(err) {
 		return err
 	}
@@ -63,7 +63,8 @@ func (p *Pusher) publish(ctx context.Context, reference string, digest v1.Hash, 
 	if err := p.again(ctx, raw); err != nil {
 		return err
 	}
-	return p.putManifest(ctx, reference, digest, media, raw)
+	_, err = p.putManifest(ctx, reference, digest, media, raw)
+	return err
 }
 
 // holds reports whether a reference is known to stand for digest.
@@ -76,20 +77,20 @@ func (p *Pusher) holds(ctx context.Context, reference string, digest v1.Hash) bo
 	return resp.Header.Get("Docker-Content-Digest") == digest.String()
 }
 
-func (p *Pusher) putManifest(ctx context.Context, reference string, digest v1.Hash, media types.MediaType, raw []byte) error {
+func (p *Pusher) putManifest(ctx context.Context, reference string, digest v1.Hash, media types.MediaType, raw []byte) (http.Header, error) {
 	r := request{
 		method: http.MethodPut, url: p.to.url("manifests", reference), accept: []int{http.StatusCreated, http.StatusOK, http.StatusAccepted},
 		size: int64(len(raw)), body: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(raw)), nil },
 	}
 	resp, err := p.to.do(ctx, r.set("Content-Type", string(media)))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	resp.Body.Close()
 	if said := resp.Header.Get("Docker-Content-Digest"); said != "" && said != digest.String() {
-		return corruptf("the registry has stored %s instead of %s", oneLine(said), digest)
+		return nil, corruptf("the registry has stored %s instead of %s", oneLine(said), digest)
 	}
-	return nil
+	return resp.Header, nil
 }
 
 func blobUnknown(err error) bool {

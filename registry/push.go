@@ -18,6 +18,8 @@ type Pusher struct {
 
 	mu    sync.Mutex
 	blobs map[v1.Hash]*pushed
+	// referrers is held by who changes a list of referrers.
+	referrers sync.Mutex
 }
 
 // pushed is a blob that is or will be in the repository.

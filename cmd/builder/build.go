@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -57,6 +58,10 @@ type build struct {
 	guard   *secretGuard
 	summary display.Summary
 	id      string
+	// started is when the build began.
+	started time.Time
+	// predicates are what is attested of the images.
+	predicates map[predicateOf][]byte
 }
 
 // run builds.
@@ -65,7 +70,9 @@ func (o *buildOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b := &build{buildOptions: o, workshop: w}
+	b := &build{
+		buildOptions: o, workshop: w, started: time.Now().UTC().Truncate(time.Second), predicates: map[predicateOf][]byte{},
+	}
 	ctx, stop := w.host.NotifyContext(context.WithoutCancel(ctx))
 	defer stop()
 	good := true

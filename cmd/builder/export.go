@@ -28,7 +28,7 @@ func (b *build) export(ctx context.Context, trees []solver.Tree) error {
 	var all []exporter.Written
 	for i := range b.outputs {
 		out := &b.outputs[i]
-		result, err := b.resultFor(out, trees)
+		result, err := b.resultFor(ctx, out, trees)
 		if err != nil {
 			return err
 		}
@@ -42,23 +42,33 @@ func (b *build) export(ctx context.Context, trees []solver.Tree) error {
 			b.notice(n)
 		}
 	}
-	return b.conclude(trees, all)
+	return b.conclude(ctx, trees, all)
 }
 
 // resultFor makes what an output is given: images, or only their layers if it writes no image.
-func (b *build) resultFor(out *output, trees []solver.Tree) (exporter.Result, error) {
+func (b *build) resultFor(ctx context.Context, out *output, trees []solver.Tree) (exporter.Result, error) {
 	if out.ships() {
-		return b.result(out.spec, trees)
+		return b.result(ctx, out.spec, trees)
 	}
 	var files exporter.Result
 	for i, t := range trees {
-		files.Images = append(files.Images, exporter.Built{Layers: t.Layers, Platform: b.images[i].Platform, Epoch: out.spec.epochFor(b.images[i])})
+		built := exporter.Built{Layers: t.Layers, Platform: b.images[i].Platform, Epoch: out.spec.epochFor(b.images[i])}
+		if b.attest.asked(out.spec) {
+			made, err := b.image(out.spec, b.images[i], t)
+			if err == nil {
+				built.Statements, err = b.statements(ctx, i, made, t, out.spec)
+			}
+			if err != nil {
+				return files, fmt.Errorf("attesting the image: %w", err)
+			}
+		}
+		files.Images = append(files.Images, built)
 	}
 	return files, nil
 }
 
 // result makes the images that an output is given.
-func (b *build) result(spec *outputSpec, trees []solver.Tree) (exporter.Result, error) {
+func (b *build) result(ctx context.Context, spec *outputSpec, trees []solver.Tree) (exporter.Result, error) {
 	var built []exporter.Built
 	for i, t := range trees {
 		image := b.images[i]
@@ -66,13 +76,18 @@ func (b *build) result(spec *outputSpec, trees []solver.Tree) (exporter.Result, 
 		if err != nil {
 			return exporter.Result{}, fmt.Errorf("making the image: %w", err)
 		}
+		statements, err := b.statements(ctx, i, made, t, spec)
+		if err != nil {
+			return exporter.Result{}, fmt.Errorf("attesting the image: %w", err)
+		}
 		built = append(built, exporter.Built{
 			Image: made, Platform: image.Platform, Annotations: spec.annotations.of(manifestDescriptor, image.Platform),
+			Statements: statements,
 		})
 	}
 	result, err := exporter.NewResult(built, exporter.IndexOptions{
 		DockerTypes: spec.dockerTypes, Annotations: spec.annotations.of(wholeIndex, v1.Platform{}),
-		DescriptorAnnotations: spec.annotations.of(indexDescriptor, v1.Platform{}),
+		DescriptorAnnotations: spec.annotations.of(indexDescriptor, v1.Platform{}), Attestations: spec.attestations,
 	})
 	if err != nil {
 		return result, fmt.Errorf("making the index: %w", err)
@@ -103,7 +118,7 @@ func (b *build) image(spec *outputSpec, image *frontend.Image, t solver.Tree) (v
 }
 
 // conclude tells what was built.
-func (b *build) conclude(trees []solver.Tree, written []exporter.Written) error {
+func (b *build) conclude(ctx context.Context, trees []solver.Tree, written []exporter.Written) error {
 	spec := &outputSpec{}
 	ships := false
 	for i := range b.outputs {
@@ -117,7 +132,7 @@ func (b *build) conclude(trees []solver.Tree, written []exporter.Written) error 
 		}
 		return b.writeMetadata(exporter.Result{}, written)
 	}
-	result, err := b.result(spec, trees)
+	result, err := b.result(ctx, spec, trees)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type buildFlags struct {
 	root, sandbox, snapshotter string
 	jobs                       int
 	resources                  resourceFlags
+	supply                     supplyFlags
 }
 
 func (f *buildFlags) add(s *pflag.FlagSet) {
@@ -73,6 +74,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	s.Lookup("load").NoOptDefVal = loadAny
 	s.BoolVar(&f.squash, "squash", false, "make one layer of all that the Dockerfile adds to its base")
 	s.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation, [index:|manifest:|manifest[PLATFORM]:]NAME=VALUE")
+	f.supply.add(s)
 	s.StringVar(&f.iidFile, "iidfile", "", "write the image's ID to a file")
 	s.StringVar(&f.metadataFile, "metadata-file", "", "write what was built to a file, as JSON")
 	s.StringVar(&f.progress, "progress", "auto", "how to show progress: auto, tty, plain, json or quiet")

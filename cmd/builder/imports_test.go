@@ -19,6 +19,7 @@ const module = "github.com/seed-298d225e/builder/"
 // exist. Tests may import more.
 func mayImport() map[string][]string {
 	return map[string][]string{
+		"attest":                    {"solver"},
 		"guard":                     {},
 		"inroot":                    {},
 		"ownership":                 {},
@@ -37,7 +38,7 @@ func mayImport() map[string][]string {
 		"solver/sandbox/sysnum":     {},
 		"solver/sandbox/supervisor": {"inroot", "ownership", "solver/sandbox/sysnum"},
 		"cmd/builder": {
-			"cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
+			"attest", "cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
 			"registry", "snapshot", "solver", "solver/ops", "solver/sandbox",
 		},
 		// What tests, examples and measurements are made of.

@@ -48,6 +48,7 @@ type buildOptions struct {
 	driver             snapshot.Driver
 	// allowInsecure, allowHostNetwork and allowLeaks are what --allow permits.
 	allowInsecure, allowHostNetwork, allowLeaks bool
+	attest                                      attestOptions
 	// method is what --call asks for, json that it be JSON.
 	method string
 	json   bool
@@ -61,7 +62,7 @@ func (f *buildFlags) options(args []string) (*buildOptions, error) {
 	o := &buildOptions{buildFlags: *f, context: args[0]}
 	for _, understand := range []func() error{
 		o.readPlatforms, o.readArgs, o.readSecrets, o.readAgents, o.readHosts, o.readLimits, o.readNetwork,
-		o.readAllow, o.readOutputs, o.readCaches, o.readProgress, o.readCall, o.readMachine,
+		o.readAllow, o.readAttestations, o.readOutputs, o.readCaches, o.readProgress, o.readCall, o.readMachine,
 	} {
 		if err := understand(); err != nil {
 			return nil, &usageError{err}

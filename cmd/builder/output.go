@@ -100,6 +100,16 @@ func (out *output) ships() bool {
 	return false
 }
 
+// image reports whether an output takes an image, rather than its files or nothing.
+func (spec *outputSpec) image() bool {
+	switch spec.kind {
+	case outputImage, outputOCI, outputDocker, outputLoad:
+		return true
+	case outputLocal, outputTar, outputCacheOnly:
+	}
+	return false
+}
+
 // checkOutputs finds out whether the result can be written where it is to go, before anything is run for it.
 func (b *build) checkOutputs(ctx context.Context) error {
 	if b.createRepo {

@@ -31,6 +31,7 @@ func outputOptions() map[string]outputOption {
 		"registry.insecure":     {registries, flag(func(s *outputSpec) *bool { return &s.insecure })},
 		"oci-mediatypes":        {images, not(func(s *outputSpec) *bool { return &s.dockerTypes })},
 		"prefer-nondist-layers": {images, flag(func(s *outputSpec) *bool { return &s.nonDistributable })},
+		"attest":                {images, (*outputSpec).setAttestations},
 		"compression":           {images, text(func(s *outputSpec) *string { return &s.compression.kind })},
 		"compression-level":     {images, text(func(s *outputSpec) *string { return &s.compression.level })},
 		"force-compression":     {images, flag(func(s *outputSpec) *bool { return &s.compression.force })},

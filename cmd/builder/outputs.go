@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/snapshot"
 )
 
@@ -41,6 +42,7 @@ type outputSpec struct {
 	rewriteTimes bool
 	epoch        *int64
 	annotations  annotations
+	attestations exporter.Attestations
 }
 
 // outputKind is the type of an output.

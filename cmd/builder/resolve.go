@@ -30,6 +30,9 @@ func (b *build) Image(ctx context.Context, ref string, p v1.Platform) (frontend.
 	if err != nil {
 		return frontend.Base{}, err
 	}
+	b.fetched.add(fetchedSource{
+		kind: imageSource, name: ref, platform: platforms.Format(p), digest: image.Named.Digest.String(),
+	})
 	return b.resolved.add(solver.Image{
 		Ref: image.Ref.String(), Digest: image.Manifest.Descriptor.Digest, DiffIDs: image.Config.RootFS.DiffIDs,
 	}, image)
@@ -120,7 +123,7 @@ func (b *build) stageContext(ctx context.Context, stage string, p v1.Platform) (
 
 // urlContext is the archive behind a URL, or else the file.
 func (b *build) urlContext(ctx context.Context, name, address string) (frontend.Context, error) {
-	f, err := b.http.Fetch(ctx, fetch.Request{URL: address})
+	f, err := b.fetch(ctx, fetch.Request{URL: address})
 	if err != nil {
 		return frontend.Context{}, err
 	}

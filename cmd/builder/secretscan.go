@@ -8,10 +8,12 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-298d225e/builder/attest"
 	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/guard"
 	"github.com/seed-298d225e/builder/solver"
@@ -37,7 +39,25 @@ func (b *build) guardGraph() error {
 			err = b.guardConfig(image)
 		}
 	}
+	if p := b.attest.provenance; err == nil && p != nil && p.mode == attest.Max {
+		err = b.guardDockerfile()
+	}
 	return err
+}
+
+// guardDockerfile looks for secrets in the Dockerfile, which a provenance has all of.
+func (b *build) guardDockerfile() error {
+	id := b.guard.Find(b.source.dockerfile)
+	if id == "" {
+		return nil
+	}
+	at := solver.Location{}
+	for i, line := range strings.Split(string(b.source.dockerfile), "\n") {
+		if b.guard.Find([]byte(line)) == id {
+			at = solver.Location{File: b.source.filename, Start: i + 1, End: i + 1}
+		}
+	}
+	return b.exposed(at, fmt.Sprintf("the secret %q is in the Dockerfile, which --provenance=mode=max tells", id))
 }
 
 // guardConfig looks for secrets in the config of an image, history included.

@@ -157,7 +157,7 @@ func readNamed(name string) ([]byte, error) {
 
 // downloadDockerfile reads the Dockerfile that -f has a URL of.
 func (b *build) downloadDockerfile(ctx context.Context, s *source) error {
-	f, err := b.http.Fetch(ctx, fetch.Request{URL: b.file, Filename: "Dockerfile"})
+	f, err := b.fetch(ctx, fetch.Request{URL: b.file, Filename: "Dockerfile"})
 	if err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (b *build) fromGit(ctx context.Context, ref frontend.GitRef) (*source, erro
 
 // fromURL builds an archive, or a Dockerfile without a context, from the web.
 func (b *build) fromURL(ctx context.Context) (*source, error) {
-	f, err := b.http.Fetch(ctx, fetch.Request{URL: b.context, Filename: "context"})
+	f, err := b.fetch(ctx, fetch.Request{URL: b.context, Filename: "context"})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type workshop struct {
 	git     *fetch.Git
 	// resolved are the images that names stand for.
 	resolved images
+	// fetched is what names of sources stood for.
+	fetched fetchedSources
 	// closing undoes what was set up, last first.
 	closing []func() error
 }
@@ -145,8 +147,17 @@ func (w *workshop) download(ctx context.Context, op solver.HTTP) (string, error)
 	if op.Checksum.Hex != "" {
 		r.Checksum = op.Checksum.String()
 	}
-	f, err := w.http.Fetch(ctx, r)
+	f, err := w.fetch(ctx, r)
 	return f.Path, err
+}
+
+// fetch downloads a file and notes down what it was.
+func (w *workshop) fetch(ctx context.Context, r fetch.Request) (fetch.File, error) {
+	f, err := w.http.Fetch(ctx, r)
+	if err == nil {
+		w.fetched.add(fetchedSource{kind: urlSource, name: withoutCredentials(r.URL), digest: f.Digest})
+	}
+	return f, err
 }
 
 // checkout brings the tree of a commit into a directory.
