@@ -29,10 +29,10 @@ toybox: ## test the commands of the images that the tests build on
 	cd testdata/toybox && $(GO) vet . && $(GO) test -count=1 $(TESTFLAGS) .
 
 e2e: ## build on real Debian file systems for two platforms, against a real registry
-	$(GO) test -tags e2e -count=1 -timeout 40m $(TESTFLAGS) ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 40m $(TESTFLAGS) ./e2e ./cache
 
 check: ## formatting, vet, lint, go.mod: before every push
-	$(GO) vet ./... && $(GO) vet -tags e2e ./e2e
+	$(GO) vet ./... && $(GO) vet -tags e2e ./e2e ./cache
 	$(LINT) run --allow-parallel-runners ./...
 	$(GO) mod tidy -diff
 	cd testdata/toybox && $(GO) vet . && $(GO) test . && $(GO) mod tidy -diff

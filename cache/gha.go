@@ -109,8 +109,7 @@ func (g *GHA) call(ctx context.Context, method string, e entry) (answer entry, e
 func (g *GHA) send(req *http.Request) (*http.Response, error) {
 	req.Header.Set("User-Agent", g.options.UserAgent)
 	resp, err := g.options.Client.Do(req)
-	var failure *url.Error
-	if errors.As(err, &failure) { // its URL is signed, so it is a secret
+	if failure, ok := errors.AsType[*url.Error](err); ok { // its URL is signed, so it is a secret
 		err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Host, failure.Err)
 	}
 	return resp, err

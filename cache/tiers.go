@@ -152,7 +152,7 @@ func (t *Tiers) settle(ctx context.Context) {
 	t.borrowed = nil
 	t.mu.Unlock()
 	for _, r := range borrowed {
-		if err := t.Dir.Put(ctx, r); err != nil {
+		if err := t.Put(ctx, r); err != nil {
 			t.Warn(fmt.Sprintf("keeping a result of the cache %s: %v", r.Origins[0], err))
 			return
 		}

@@ -32,6 +32,9 @@ type Client struct {
 	slots map[string]*slots
 	// places are repositories that have a blob, by registry and digest.
 	places map[place]name.Repository
+	// sending has one slot for each blob on its way to a registry: who wants it in another repository there waits, and
+	// has it mounted.
+	sending map[place]*semaphore.Weighted
 }
 
 // slots are how many transfers may run with one registry. Down and up are apart, or else a blob on its way
@@ -61,6 +64,8 @@ func New(c Config) (*Client, error) {
 		tags:   map[string]*tag{},
 		slots:  map[string]*slots{},
 		places: map[place]name.Repository{},
+
+		sending: map[place]*semaphore.Weighted{},
 	}
 	for n, h := range c.Hosts {
 		if err := checkHost(n, h.Scheme); err != nil {
@@ -223,6 +228,16 @@ func (e endpoint) attempt(ctx context.Context, r request) (*http.Response, error
 		return nil, err
 	}
 	return c.get(ctx, c.http, r, header)
+}
+
+// sendingSlot is the slot of a blob on its way to a registry.
+func (c *Client) sendingSlot(p place) *semaphore.Weighted {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sending[p] == nil {
+		c.sending[p] = semaphore.NewWeighted(1)
+	}
+	return c.sending[p]
 }
 
 // registrySlots are the transfer slots of a registry.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 )
 
 // perRepository makes a blob exist only in repositories that it was pushed to or mounted in.
@@ -138,6 +139,27 @@ func TestSecondRepositoryIsMounted(t *testing.T) {
 		if err := p.Layer(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if n := l.opened.Load(); n != 1 {
+		t.Errorf("the layer was read %d times", n)
+	}
+}
+
+// A blob that is wanted in several repositories of a registry at once is sent to one of them.
+func TestSeveralRepositoriesAtOnce(t *testing.T) {
+	_, r := newPerRepository(t)
+	client := newClient(t, impatient())
+	l := &countedLayer{Layer: randomLayer(t, 100<<10)}
+	var g errgroup.Group
+	for _, repo := range []string{"a", "b", "c", "d", "e", "f"} {
+		p, err := client.Pusher(r.repo(repo))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Go(func() error { return p.Layer(t.Context(), l) })
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	if n := l.opened.Load(); n != 1 {
 		t.Errorf("the layer was read %d times", n)

@@ -84,6 +84,11 @@ func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force boo
 	if err != nil {
 		return err
 	}
+	alone := p.to.client.sendingSlot(place{p.repo.RegistryStr(), digest})
+	if err := alone.Acquire(ctx, 1); err != nil {
+		return err
+	}
+	defer alone.Release(1)
 	slots := p.to.client.registrySlots(p.repo.RegistryStr()).up
 	if err := slots.Acquire(ctx, 1); err != nil {
 		return err
