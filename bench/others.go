@@ -16,7 +16,7 @@ type buildah struct{ place }
 
 func (b *buildah) name() string { return "buildah" }
 
-func (b *buildah) open(context.Context) error { return find("buildah", "crun") }
+func (b *buildah) open(context.Context) error { return find("buildah", "runc") }
 
 func (b *buildah) close() {}
 
@@ -35,7 +35,7 @@ func (b *buildah) build(ctx context.Context, j job) ([]*exec.Cmd, error) {
 	if len(j.platforms) > 0 {
 		return nil, fmt.Errorf("%w: it has no emulation of its own", errCannot)
 	}
-	args := append(b.store(), "build", "--layers", "--network", "host", "--tls-verify=false", "--runtime", "crun", "-t", j.tag)
+	args := append(b.store(), "build", "--layers", "--network", "host", "--tls-verify=false", "--runtime", "runc", "-t", j.tag)
 	for _, a := range j.args {
 		args = append(args, "--build-arg", a)
 	}
@@ -56,7 +56,7 @@ func withoutTag(ref string) string {
 	return ref
 }
 
-func (b *buildah) programs() []string { return []string{"buildah", "crun", "conmon", "fuse-overlayfs"} }
+func (b *buildah) programs() []string { return []string{"buildah", "runc", "conmon", "fuse-overlayfs"} }
 
 func (b *buildah) daemon() int { return 0 }
 
