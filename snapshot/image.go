@@ -133,10 +133,11 @@ func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
 	case <-ctx.Done():
 		return loose{}, context.Cause(ctx)
 	}
-	r, err := i.blob.Uncompressed()
+	archive, err := i.blob.Uncompressed()
 	if err != nil {
 		return loose{}, err
 	}
+	r := readAhead(archive)
 	defer r.Close()
 	l, err := writeDir(dir, i.store.owners, cancellable(ctx, ReadTar(r, i.form)), nil)
 	if err != nil {
