@@ -71,7 +71,7 @@ func (b *buildkit) start(ctx context.Context) error {
 		if err = run(b.command(ctx, "buildctl", "--addr", b.address(), "debug", "workers")); err == nil {
 			return nil
 		}
-		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // nothing tells when it is ready
+		time.Sleep(100 * time.Millisecond)
 	}
 	return fmt.Errorf("waiting for buildkitd: %w", err)
 }
@@ -129,8 +129,6 @@ func (b *buildkit) daemon() int {
 type daemonless struct{ buildkit }
 
 func (d *daemonless) name() string { return "daemonless" }
-
-func (d *daemonless) root() string { return filepath.Join(d.dir, "buildkit") }
 
 func (d *daemonless) open(context.Context) error {
 	if err := find("buildctl-daemonless.sh", "buildctl", "buildkitd", "rootlesskit", "runc"); err != nil {

@@ -100,7 +100,7 @@ func (m *meter) request(l *link) {
 	for {
 		n, err := l.client.Read(b)
 		if n > 0 && l.answered.Swap(false) {
-			time.Sleep(time.Duration(m.delay.Load())) //nolint:forbidigo // being slow is what is asked for
+			time.Sleep(time.Duration(m.delay.Load()))
 		}
 		if _, writing := l.server.Write(b[:n]); err != nil || writing != nil {
 			return

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -121,7 +122,7 @@ func (b *builderPeer) close() {}
 func (b *builderPeer) store() string { return filepath.Join(b.dir, "builder-store") }
 
 func (b *builderPeer) reset(ctx context.Context) error {
-	if _, err := os.Stat(b.store()); err != nil {
+	if _, err := os.Stat(b.store()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return run(b.command(ctx, b.program, "prune", "--all", "--force", "--root", b.store()))

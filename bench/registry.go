@@ -71,7 +71,7 @@ func awaitRegistry(ctx context.Context, address string) error {
 			answer.Body.Close()
 			return nil
 		}
-		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // nothing tells when it is ready
+		time.Sleep(50 * time.Millisecond)
 	}
 	return fmt.Errorf("waiting for the registry: %w", err)
 }

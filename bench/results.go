@@ -140,13 +140,13 @@ func (r *results) print(w io.Writer) {
 	fmt.Fprintln(t, "\twall s / CPU s / peak MB / MB down / MB up")
 	fmt.Fprintln(t, "\t"+strings.Join(r.names, "\t")+"\tratio")
 	for _, s := range r.Scenarios {
-		line := s.ID
+		fmt.Fprint(t, s.ID)
 		for _, name := range r.names {
-			line += "\t" + s.Peers[name].String()
+			fmt.Fprint(t, "\t", s.Peers[name])
 		}
-		fmt.Fprintf(t, "%s\t%.1f\n", line, s.Ratio)
+		fmt.Fprintf(t, "\t%.1f\n", s.Ratio)
 	}
-	t.Flush()
+	_ = t.Flush() // it is only shown
 }
 
 // String is a cell of the table.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,4 +39,11 @@ func (s *images) Layers(ctx context.Context, op solver.Image) ([]v1.Layer, error
 		return nil, fmt.Errorf("the image %s was not resolved", op.Ref)
 	}
 	return image.Layers(ctx), nil
+}
+
+// Mentions implements ops.Images. Of an image that is not known everything may be true.
+func (s *images) Mentions(op solver.Image, text string) bool {
+	known, _ := s.byRef.Load(op.Ref)
+	image, ok := known.(*registry.Image)
+	return !ok || bytes.Contains(image.RawConfig, []byte(text))
 }

@@ -20,11 +20,7 @@ import (
 // copy returns the layer of a COPY or ADD. What is copied is decided here; the files are read when the
 // layer is packed or unpacked.
 func (w *Worker) copy(ctx context.Context, v *solver.Vertex, op solver.Copy, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
-	below := solver.Tree{}
-	if !op.Link {
-		below = inputs[0]
-	}
-	base, err := w.view(below)
+	base, err := w.target(v, op, inputs)
 	if err != nil {
 		return nil, err
 	}

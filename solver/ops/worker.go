@@ -25,6 +25,8 @@ import (
 type Images interface {
 	// Layers returns the layers of a resolved image, lowest first, without moving their data.
 	Layers(ctx context.Context, image solver.Image) ([]v1.Layer, error)
+	// Mentions reports whether a text is anywhere in the config of a resolved image, such as in its history.
+	Mentions(image solver.Image, text string) bool
 }
 
 // Worker does what vertices say. Its fields are set before it is used, and not changed then.
