@@ -45,7 +45,7 @@ func mayImport() map[string][]string {
 		"internal/toyimage": {},
 		"internal/testuser": {},
 		"examples/demo":     {"internal/toyimage"},
-		"bench":             {"internal/toyimage"},
+		"bench":             {"internal/toyimage", "registry"},
 	}
 }
 
