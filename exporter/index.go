@@ -105,9 +105,8 @@ func Index(images []Built, o IndexOptions) (v1.ImageIndex, error) {
 	if o.DockerTypes && len(o.Annotations)+len(o.DescriptorAnnotations) > 0 {
 		return nil, errAnnotations
 	}
-	x := &index{images: images, manifest: v1.IndexManifest{
-		SchemaVersion: 2, MediaType: families(o.DockerTypes).index, Manifests: []v1.Descriptor{}, Annotations: o.Annotations,
-	}}
+	x := &index{images: images}
+	entries := []v1.Descriptor{}
 	for _, b := range images {
 		d, err := b.descriptor()
 		if err != nil {
@@ -116,11 +115,19 @@ func Index(images []Built, o IndexOptions) (v1.ImageIndex, error) {
 		if o.DockerTypes && len(d.Annotations) > 0 {
 			return nil, errAnnotations
 		}
-		x.manifest.Manifests = append(x.manifest.Manifests, d)
+		entries = append(entries, d)
 	}
+	x.manifest = Merge(entries, o)
 	var err error
 	x.raw, err = json.MarshalIndent(x.manifest, "", "  ")
 	return x, err
+}
+
+// Merge makes an index of images that exist.
+func Merge(entries []v1.Descriptor, o IndexOptions) v1.IndexManifest {
+	return v1.IndexManifest{
+		SchemaVersion: 2, MediaType: families(o.DockerTypes).index, Manifests: entries, Annotations: o.Annotations,
+	}
 }
 
 // MediaType implements v1.ImageIndex.

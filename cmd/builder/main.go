@@ -53,7 +53,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{suggestFlag(cmd, err)} })
-	root.AddCommand(newBuild(), newDag(), newDoctor(), newDu(), newPrune(), newRegistry(), newVersion())
+	root.AddCommand(newBuild(), newDag(), newDoctor(), newDu(), newIndex(), newInspect(), newLogin(), newLogout(), newPrune(), newRegistry(), newVersion())
 	return root
 }
 
