@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Bucket keeps objects by name. None is ever changed.
+// Bucket keeps objects by name. None is ever changed, but for those that Replace writes.
 type Bucket interface {
 	// Exists reports whether there is an object.
 	Exists(ctx context.Context, name string) (bool, error)
@@ -17,12 +17,16 @@ type Bucket interface {
 	Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error)
 	// Write writes an object. One that exists is left alone or written again with the same content.
 	Write(ctx context.Context, name string, size int64, open func() (io.ReadCloser, error)) error
+	// Replace writes a small object that may be there, OpenLatest opens what was written last.
+	Replace(ctx context.Context, name string, content []byte) error
+	OpenLatest(ctx context.Context, name string) (io.ReadCloser, error)
 }
 
 // Objects is a shared cache in a bucket:
 //
 //	keys/KEY              a document
 //	ops/OP                says that there are documents of an operation
+//	mounts/ID             the document of a cache directory
 //	blobs/sha256/DIGEST   a layer
 type Objects struct {
 	Bucket Bucket
@@ -31,6 +35,8 @@ type Objects struct {
 func keyName(hex string) string { return "keys/" + hex }
 
 func opName(hex string) string { return "ops/" + hex }
+
+func mountName(hex string) string { return "mounts/" + hex }
 
 func blobName(digest v1.Hash) string { return "blobs/" + digest.Algorithm + "/" + digest.Hex }
 
@@ -42,6 +48,17 @@ func (o *Objects) Known(ctx context.Context, op v1.Hash) (bool, error) {
 // Find implements Remote.
 func (o *Objects) Find(ctx context.Context, key v1.Hash) (Document, error) {
 	r, err := o.Bucket.Open(ctx, keyName(key.Hex), 0)
+	return readDocument(r, err, key)
+}
+
+// FindMount implements Mounts.
+func (o *Objects) FindMount(ctx context.Context, id v1.Hash) (Document, error) {
+	r, err := o.Bucket.OpenLatest(ctx, mountName(id.Hex))
+	return readDocument(r, err, id)
+}
+
+// readDocument reads what was opened, unless that failed with err.
+func readDocument(r io.ReadCloser, err error, key v1.Hash) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
@@ -85,6 +102,18 @@ func (o *Objects) Share(ctx context.Context, d Document, l v1.Layer) error {
 		}
 	}
 	return nil
+}
+
+// ShareMount implements Mounts.
+func (o *Objects) ShareMount(ctx context.Context, d Document, l v1.Layer) error {
+	if err := o.write(ctx, blobName(d.Digest), d.Size, l.Compressed); err != nil {
+		return err
+	}
+	document, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return o.Bucket.Replace(ctx, mountName(d.Keys[0]), document)
 }
 
 // write writes an object that does not exist.

@@ -117,18 +117,27 @@ func (g *GHA) send(req *http.Request) (*http.Response, error) {
 
 // find returns the URL of an object. A miss is fs.ErrNotExist.
 func (g *GHA) find(ctx context.Context, name string) (string, error) {
-	a, err := g.call(ctx, "GetCacheEntryDownloadURL", entry{Key: g.key(name)})
+	a, err := g.ask(ctx, entry{Key: g.key(name)})
+	if err == nil && a.MatchedKey != "" && a.MatchedKey != g.key(name) {
+		err = fs.ErrNotExist
+	}
+	return a.SignedDownloadURL, err
+}
+
+// ask asks for the URL of an entry. A miss is fs.ErrNotExist.
+func (g *GHA) ask(ctx context.Context, e entry) (entry, error) {
+	a, err := g.call(ctx, "GetCacheEntryDownloadURL", e)
 	var refused *serviceError
 	if errors.As(err, &refused) && refused.Code == "not_found" {
-		return "", fs.ErrNotExist
+		return a, fs.ErrNotExist
 	}
 	if err != nil {
-		return "", fmt.Errorf("looking for %s: %w", name, err)
+		return a, fmt.Errorf("looking for %s: %w", e.Key, err)
 	}
-	if !a.OK || a.MatchedKey != "" && a.MatchedKey != g.key(name) {
-		return "", fs.ErrNotExist
+	if !a.OK {
+		return a, fs.ErrNotExist
 	}
-	return a.SignedDownloadURL, nil
+	return a, nil
 }
 
 // Exists implements Bucket.
@@ -146,6 +155,29 @@ func (g *GHA) Open(ctx context.Context, name string, offset int64) (io.ReadClose
 	if err != nil {
 		return nil, err
 	}
+	return g.open(ctx, name, at, offset)
+}
+
+// OpenLatest implements Bucket. Every version of an object that changes is an entry of its own; the service finds the
+// last one whose key begins as asked for.
+func (g *GHA) OpenLatest(ctx context.Context, name string) (io.ReadCloser, error) {
+	prefix := g.key(name) + "-"
+	a, err := g.ask(ctx, entry{Key: prefix, RestoreKeys: []string{prefix}})
+	if err != nil {
+		return nil, err
+	}
+	return g.open(ctx, name, a.SignedDownloadURL, 0)
+}
+
+// Replace implements Bucket.
+func (g *GHA) Replace(ctx context.Context, name string, content []byte) error {
+	return g.Write(ctx, name+"-"+hexSum(content), int64(len(content)), func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(content)), nil
+	})
+}
+
+// open opens what is at a signed URL.
+func (g *GHA) open(ctx context.Context, name, at string, offset int64) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: the service names no URL", name)

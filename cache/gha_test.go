@@ -26,11 +26,13 @@ type ghaServer struct {
 	// entries are by key and version; nil until they are complete.
 	entries map[string][]byte
 	uploads map[string][]byte
+	// newest are the newest keys that begin in some way.
+	newest map[string]string
 }
 
 func newGHAServer(t *testing.T) (*ghaServer, string) {
 	t.Helper()
-	s := &ghaServer{t: t, entries: map[string][]byte{}, uploads: map[string][]byte{}}
+	s := &ghaServer{t: t, entries: map[string][]byte{}, uploads: map[string][]byte{}, newest: map[string]string{}}
 	s.blobs = httptest.NewServer(http.HandlerFunc(s.blob))
 	t.Cleanup(s.blobs.Close)
 	service := httptest.NewServer(http.HandlerFunc(s.call))
@@ -70,8 +72,14 @@ func (s *ghaServer) call(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		s.entries[id] = upload
+		s.newest[e.Key[:strings.LastIndex(e.Key, "-")+1]] = e.Key
 		answer.OK = true
 	case "GetCacheEntryDownloadURL":
+		if len(e.RestoreKeys) == 1 {
+			e.Key = s.newest[e.RestoreKeys[0]]
+			id = e.Key + " " + e.Version
+			content = s.entries[id]
+		}
 		if content != nil {
 			answer = entry{OK: true, MatchedKey: e.Key, SignedDownloadURL: s.blobs.URL + "/get?sig=y&id=" + strings.ReplaceAll(id, " ", "+")}
 		}

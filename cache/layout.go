@@ -109,11 +109,22 @@ func (l *Layout) Has(_ context.Context, key v1.Hash) (bool, error) {
 
 // Find implements Remote.
 func (l *Layout) Find(_ context.Context, key v1.Hash) (d Document, err error) {
+	return l.find(keyName(key.Hex), key)
+}
+
+// FindMount implements Mounts.
+func (l *Layout) FindMount(_ context.Context, id v1.Hash) (Document, error) {
+	return l.find(keyName(mountKey(id.Hex)), id)
+}
+
+func mountKey(hex string) string { return "mount-" + hex }
+
+func (l *Layout) find(name string, key v1.Hash) (d Document, err error) {
 	found, err := l.read()
 	if err != nil {
 		return d, err
 	}
-	entry, ok := found[keyName(key.Hex)]
+	entry, ok := found[name]
 	if !ok || entry.Digest.Algorithm != "sha256" || !isHex(entry.Digest.Hex) {
 		return d, fs.ErrNotExist
 	}
@@ -148,28 +159,59 @@ func (l *Layout) Blob(ctx context.Context, d Document) v1.Layer {
 
 // Share implements Writer.
 func (l *Layout) Share(ctx context.Context, d Document, blob v1.Layer) error {
-	config, raw, err := imageOf(d)
+	image, err := l.writeImage(d, blob)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(l.dir, "blobs", "sha256"), 0o755); err != nil {
+	return l.change(ctx, func(index *v1.IndexManifest) {
+		for _, key := range d.Keys {
+			if !slices.ContainsFunc(index.Manifests, named(key)) {
+				image.Annotations = map[string]string{annotationName: key, operationAnnotation: d.Op}
+				index.Manifests = append(index.Manifests, image)
+			}
+		}
+	})
+}
+
+// ShareMount implements Mounts.
+func (l *Layout) ShareMount(ctx context.Context, d Document, blob v1.Layer) error {
+	image, err := l.writeImage(d, blob)
+	if err != nil {
 		return err
+	}
+	return l.change(ctx, func(index *v1.IndexManifest) {
+		key := mountKey(d.Keys[0])
+		image.Annotations = map[string]string{annotationName: key}
+		index.Manifests = append(slices.DeleteFunc(index.Manifests, named(key)), image)
+	})
+}
+
+// named returns what tells whether an entry of index.json has a name.
+func named(name string) func(v1.Descriptor) bool {
+	return func(d v1.Descriptor) bool { return d.Annotations[annotationName] == name }
+}
+
+// writeImage writes the image of a document and returns its descriptor.
+func (l *Layout) writeImage(d Document, blob v1.Layer) (image v1.Descriptor, err error) {
+	config, raw, err := imageOf(d)
+	if err != nil {
+		return image, err
+	}
+	if err := os.MkdirAll(filepath.Join(l.dir, "blobs", "sha256"), 0o755); err != nil {
+		return image, err
 	}
 	var g errgroup.Group
 	for _, part := range []v1.Layer{blob, config} {
 		g.Go(func() error { return l.write(part) })
 	}
 	if err := g.Wait(); err != nil {
-		return err
+		return image, err
 	}
-	digest, size, err := v1.SHA256(bytes.NewReader(raw))
-	if err != nil {
-		return err
+	image.MediaType = types.OCIManifestSchema1
+	if image.Digest, image.Size, err = v1.SHA256(bytes.NewReader(raw)); err != nil {
+		return image, err
 	}
-	if err := writeFile(l.blobPath(digest), raw); err != nil {
-		return err
-	}
-	return l.enter(ctx, v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digest, Size: size}, d)
+	return image, writeFile(l.blobPath(image.Digest), raw)
 }
 
 // write writes a blob that is not there.
@@ -194,8 +236,8 @@ func (l *Layout) write(blob v1.Layer) error {
 	return createFile(l.blobPath(digest), r)
 }
 
-// enter puts an image into index.json under the keys of a document.
-func (l *Layout) enter(ctx context.Context, image v1.Descriptor, d Document) error {
+// change changes index.json.
+func (l *Layout) change(ctx context.Context, edit func(*v1.IndexManifest)) error {
 	lock, _, err := lockFile(ctx, l.dir, "lock")
 	if err != nil {
 		return err
@@ -205,14 +247,7 @@ func (l *Layout) enter(ctx context.Context, image v1.Descriptor, d Document) err
 	if err != nil {
 		return err
 	}
-	for _, key := range d.Keys {
-		if slices.ContainsFunc(index.Manifests, func(e v1.Descriptor) bool { return e.Annotations[annotationName] == key }) {
-			continue
-		}
-		entry := image
-		entry.Annotations = map[string]string{annotationName: key, operationAnnotation: d.Op}
-		index.Manifests = append(index.Manifests, entry)
-	}
+	edit(index)
 	return l.writeIndex(index)
 }
 

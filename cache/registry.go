@@ -22,6 +22,7 @@ import (
 //
 //	PREFIX-KEY      an image of one layer, the result; the document is an annotation of the manifest
 //	PREFIX-op-OP    some image with a result of the operation
+//	PREFIX-mount-ID an image of one layer, the content of a cache directory
 type Registry struct {
 	client *registry.Client
 	repo   name.Repository
@@ -36,7 +37,7 @@ const documentAnnotation = "io.github.seed-298d225e.builder.cache.document"
 const DefaultPrefix = "buildcache"
 
 // maxPrefix is how long a prefix may be: a tag has at most 128 characters, 64 of them the key.
-const maxPrefix = 128 - 64 - len("-op-")
+const maxPrefix = 128 - 64 - len("-mount-")
 
 // NewRegistry returns the cache that ref names: the repository, and as its tag the prefix of all tags.
 func NewRegistry(client *registry.Client, ref string) (*Registry, error) {
@@ -56,6 +57,8 @@ func (r *Registry) keyTag(hex string) name.Tag { return r.repo.Tag(r.prefix + he
 
 func (r *Registry) opTag(hex string) name.Tag { return r.repo.Tag(r.prefix + "op-" + hex) }
 
+func (r *Registry) mountTag(hex string) name.Tag { return r.repo.Tag(r.prefix + "mount-" + hex) }
+
 // Known implements Remote.
 func (r *Registry) Known(ctx context.Context, op v1.Hash) (bool, error) {
 	return r.client.Exists(ctx, r.opTag(op.Hex))
@@ -63,7 +66,16 @@ func (r *Registry) Known(ctx context.Context, op v1.Hash) (bool, error) {
 
 // Find implements Remote.
 func (r *Registry) Find(ctx context.Context, key v1.Hash) (Document, error) {
-	m, err := r.client.Lookup(ctx, r.keyTag(key.Hex))
+	return r.lookup(ctx, r.keyTag(key.Hex), key)
+}
+
+// FindMount implements Mounts.
+func (r *Registry) FindMount(ctx context.Context, id v1.Hash) (Document, error) {
+	return r.lookup(ctx, r.mountTag(id.Hex), id)
+}
+
+func (r *Registry) lookup(ctx context.Context, tag name.Tag, key v1.Hash) (Document, error) {
+	m, err := r.client.Lookup(ctx, tag)
 	if err != nil {
 		return Document{}, err
 	}
@@ -106,21 +118,36 @@ func (r *Registry) Check(ctx context.Context) error {
 
 // Share implements Writer.
 func (r *Registry) Share(ctx context.Context, d Document, blob v1.Layer) error {
-	p, err := r.pusher()
+	p, manifest, err := r.push(ctx, d, blob)
 	if err != nil {
 		return err
 	}
-	config, raw, err := imageOf(d)
+	return r.tag(ctx, p, d, manifest)
+}
+
+// ShareMount implements Mounts.
+func (r *Registry) ShareMount(ctx context.Context, d Document, blob v1.Layer) error {
+	p, manifest, err := r.push(ctx, d, blob)
 	if err != nil {
 		return err
+	}
+	return p.Manifest(ctx, types.OCIManifestSchema1, manifest, r.mountTag(d.Keys[0]).TagStr())
+}
+
+// push pushes the blobs of a document's image and returns its manifest.
+func (r *Registry) push(ctx context.Context, d Document, blob v1.Layer) (*registry.Pusher, []byte, error) {
+	p, err := r.pusher()
+	if err != nil {
+		return nil, nil, err
+	}
+	config, manifest, err := imageOf(d)
+	if err != nil {
+		return nil, nil, err
 	}
 	g, pushing := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.Layer(pushing, blob) })
 	g.Go(func() error { return p.Layer(pushing, config) })
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return r.tag(ctx, p, d, raw)
+	return p, manifest, g.Wait()
 }
 
 // tag puts a manifest under the tags of a document. A tag that somebody else has made in the meantime is as good,

@@ -33,6 +33,15 @@ type Writer interface {
 	Share(ctx context.Context, d Document, blob v1.Layer) error
 }
 
+// Mounts is a shared cache that also holds the content of cache directories. Unlike results they change: who
+// writes one replaces it.
+type Mounts interface {
+	// FindMount returns the document of a cache directory. A miss is fs.ErrNotExist.
+	FindMount(ctx context.Context, id v1.Hash) (Document, error)
+	// ShareMount puts a document under the one key that it has, and the blob that it names there.
+	ShareMount(ctx context.Context, d Document, blob v1.Layer) error
+}
+
 // Document is a record as it is shared. The texts of the keys are not in it, because they hold the
 // values of build arguments.
 type Document struct {

@@ -30,6 +30,7 @@ import (
 type both interface {
 	Remote
 	Writer
+	Mounts
 }
 
 // contract is what every kind of shared cache promises. open opens the same cache anew; damage damages
@@ -47,6 +48,7 @@ func contract(t *testing.T, open func() both, damage func(t *testing.T)) {
 		t.Errorf("sharing the same once more: %v", err)
 	}
 	wantMany(t, open)
+	wantMount(t, open)
 	damage(t)
 	c := open()
 	found, err := c.Find(t.Context(), id("a"))
@@ -119,6 +121,28 @@ func wantMany(t *testing.T, open func() both) {
 	for n := range writers {
 		if _, err := c.Find(t.Context(), id(fmt.Sprint("many ", n))); err != nil {
 			t.Errorf("what writer %d has shared: %v", n, err)
+		}
+	}
+}
+
+// wantMount shares a cache directory twice, of which the second content counts.
+func wantMount(t *testing.T, open func() both) {
+	t.Helper()
+	if _, err := open().FindMount(t.Context(), id("mount")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("finding a directory that is not there: %v", err)
+	}
+	for _, content := range []string{"before", "after"} {
+		blob := packedLayer(t, content)
+		want := documentFor(t, blob, "mount", "mount")
+		if err := open().ShareMount(t.Context(), want, blob); err != nil {
+			t.Fatal(err)
+		}
+		got, err := open().FindMount(t.Context(), id("mount"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, want %+v", content, got, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -119,4 +120,14 @@ func (s *S3) Write(ctx context.Context, name string, size int64, open func() (io
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return nil
+}
+
+// Replace implements Bucket.
+func (s *S3) Replace(ctx context.Context, name string, content []byte) error {
+	return s.Write(ctx, name, int64(len(content)), func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+}
+
+// OpenLatest implements Bucket.
+func (s *S3) OpenLatest(ctx context.Context, name string) (io.ReadCloser, error) {
+	return s.Open(ctx, name, 0)
 }

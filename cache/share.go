@@ -33,6 +33,8 @@ type TargetOptions struct {
 	Name string
 	// Max shares all steps, not only those whose layers are part of the result.
 	Max bool
+	// Mounts takes the content of cache directories, nil if it is not wanted.
+	Mounts Mounts
 	// Required: what cannot be shared fails the build.
 	Required bool
 }

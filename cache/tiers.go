@@ -40,6 +40,8 @@ type Source struct {
 	// Name is what it is called on the command line.
 	Name   string
 	Remote Remote
+	// Mounts gives the content of cache directories, nil if it is not wanted.
+	Mounts Mounts
 	failed atomic.Bool
 }
 

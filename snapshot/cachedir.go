@@ -54,8 +54,7 @@ type cacheRecord struct {
 //
 // caches/HASH/data is the directory, caches/HASH/lock is locked by who uses it.
 func (s *Store) OpenCache(ctx context.Context, name string, sharing Sharing, fill func(dir *os.File) error) (*CacheDir, error) {
-	sum := sha256.Sum256([]byte(name))
-	base := filepath.Join(s.path, "caches", hex.EncodeToString(sum[:]))
+	base := s.cachePath(name)
 	for n := 0; ; n++ {
 		dir := base
 		if n > 0 {
@@ -67,6 +66,11 @@ func (s *Store) OpenCache(ctx context.Context, name string, sharing Sharing, fil
 		}
 		return c, err
 	}
+}
+
+func (s *Store) cachePath(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return filepath.Join(s.path, "caches", hex.EncodeToString(sum[:]))
 }
 
 func (s *Store) openCache(ctx context.Context, dir, name string, sharing Sharing, fill func(*os.File) error) (*CacheDir, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,8 @@ type build struct {
 	images  []*frontend.Image
 	outputs []output
 	cache   *cache.Tiers
+	// mounted are the names of the cache directories that commands use.
+	mounted sync.Map
 	// inline collects what the image is to carry of the cache, nil if it carries nothing.
 	inline  *cache.Inline
 	guard   *secretGuard
@@ -172,10 +175,12 @@ func (b *build) solve(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.guard.stop = stop
+	b.useMounts(worker)
 	for {
 		err := b.solveWith(ctx, worker)
 		damaged := damagedCaches(b.cache, err)
 		if len(damaged) == 0 || ctx.Err() != nil {
+			b.shareMounts(ctx)
 			return b.cache.Finish(ctx, err)
 		}
 		b.cache.Warn(fmt.Sprintf("%v; building again without that cache", err))

@@ -23,6 +23,7 @@ import (
 type sharedCache interface {
 	cache.Remote
 	cache.Writer
+	cache.Mounts
 }
 
 // openCaches opens the cache of the build: that of this machine and the shared ones.
@@ -54,7 +55,11 @@ func (b *build) openSource(ctx context.Context, s cacheSpec) error {
 	if err != nil {
 		return err
 	}
-	b.cache.From = append(b.cache.From, &cache.Source{Name: name, Remote: c})
+	source := &cache.Source{Name: name, Remote: c}
+	if s.mounts {
+		source.Mounts = c
+	}
+	b.cache.From = append(b.cache.From, source)
 	b.cache.Trusted = append(b.cache.Trusted, name)
 	if s.kind == cacheRegistry { // what is named may also be an image that carries a cache
 		image := cache.NewImage(func() ([]*registry.Image, error) { return b.imagesNamed(ctx, s.fields["ref"]) })
@@ -94,6 +99,9 @@ func (b *build) openTarget(s cacheSpec) error {
 		return err
 	}
 	o.Name = name
+	if s.mounts {
+		o.Mounts = c
+	}
 	b.cache.To = append(b.cache.To, cache.NewTarget(c, o))
 	return nil
 }

@@ -214,7 +214,10 @@ func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.
 		}
 		name += "\n" + id.String()
 	}
-	c, err := r.worker.Store.OpenCache(ctx, name, sharing, func(dir *os.File) error { return r.fillCache(dir, m) })
+	if r.worker.Mounted != nil {
+		r.worker.Mounted(name)
+	}
+	c, err := r.worker.Store.OpenCache(ctx, name, sharing, func(dir *os.File) error { return r.newCache(ctx, dir, name, m) })
 	if err != nil {
 		return nil, err
 	}
@@ -234,6 +237,21 @@ func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.
 // BuildKit; who wants one for each puts $TARGETPLATFORM into the id.
 func cacheName(m solver.Mount) string {
 	return fmt.Sprintf("%s\n%d:%d:%o", m.ID, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
+}
+
+// newCache gives a new cache directory what it holds elsewhere, or else what it begins with.
+func (r *run) newCache(ctx context.Context, dir *os.File, name string, m solver.Mount) error {
+	if r.worker.Lent == nil {
+		return r.fillCache(dir, m)
+	}
+	lent, err := r.worker.Lent(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r.fillCache(dir, m)
+	}
+	if err != nil {
+		return err
+	}
+	return r.worker.Store.UnpackCache(ctx, dir, lent)
 }
 
 // fillCache gives a new cache directory the content and metadata it begins with.

@@ -41,6 +41,11 @@ type Worker struct {
 	Agent func(id string) (string, error)
 	// Emulate makes programs for a foreign platform run in the sandbox, or says why that cannot be.
 	Emulate func(p v1.Platform) error
+	// Mounted, if not nil, is told the names of the cache directories that commands use.
+	Mounted func(name string)
+	// Lent, if not nil, returns what a cache directory that is new here holds elsewhere, as an archive. A miss is
+	// fs.ErrNotExist.
+	Lent func(ctx context.Context, name string) (v1.Layer, error)
 	// Scratch is a directory in memory for files that commands see, such as secrets.
 	Scratch string
 	// HTTP brings the file behind a URL, Git the tree of a commit, into a directory.
