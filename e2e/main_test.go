@@ -1,0 +1,42 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"github.com/seed-298d225e/builder/internal/testuser"
+	"github.com/seed-298d225e/builder/internal/toyimage"
+)
+
+func TestMain(m *testing.M) { os.Exit(testuser.Run(m, prepare)) }
+
+// prepare builds what the tests need: the program, and the image that scripts build on.
+func prepare(ctx context.Context, dir string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program(dir), "../cmd/builder")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building builder: %w: %s", err, out)
+	}
+	index, err := toyimage.Index(ctx, v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
+	if err != nil {
+		return err
+	}
+	path, err := layout.Write(toybox(dir), empty.Index)
+	if err != nil {
+		return err
+	}
+	return path.AppendIndex(index)
+}
+
+// program is the path of builder, toybox that of a layout with the image that scripts build on.
+func program(dir string) string { return filepath.Join(dir, "bin", "builder") }
+
+func toybox(dir string) string { return filepath.Join(dir, "toybox") }
