@@ -72,6 +72,8 @@ func hints(err error) []string {
 		add("nothing listens there; is the name right, and its port?")
 	case errors.As(err, &status) && (status.Status == 401 || status.Status == 403):
 		add("credentials are taken from ~/.docker/config.json, $DOCKER_CONFIG, $REGISTRY_AUTH_FILE and containers/auth.json")
+	case errors.As(err, &status) && status.Status == 404:
+		add("there is no such image; is the name right, and its tag? Some registries answer so to whom they do not know")
 	case errors.Is(err, exec.ErrNotFound):
 		add("a program that is needed is not installed, or not in $PATH")
 	}

@@ -21,8 +21,9 @@ type Program struct {
 	// Args is the command; its first word is looked up in $PATH.
 	Args []string
 	// Env is added to the environment, as NAME=value.
-	Env            []string
-	Stdin          io.Reader
+	Env   []string
+	Stdin io.Reader
+	// Stdout and Stderr may be the same, and are to be of a type that can be compared.
 	Stdout, Stderr io.Writer
 }
 
@@ -42,15 +43,17 @@ func (h *Host) Outside(ctx context.Context, p Program) error {
 		stdin.Close()
 		return err
 	}
-	stderr, err := pipeTo(&output, writer(p.Stderr))
-	if err != nil {
-		stdin.Close()
-		stdout.Close()
-		return err
+	stderr := stdout
+	if p.Stderr != p.Stdout { // as with exec.Cmd, one writer for both is never called from two goroutines
+		if stderr, err = pipeTo(&output, writer(p.Stderr)); err != nil {
+			stdin.Close()
+			stdout.Close()
+			return err
+		}
 	}
 	err = h.outside.run(ctx, outsideProgram{Args: p.Args, Env: p.Env}, stdin, stdout, stderr)
 	for _, f := range []*os.File{stdin, stdout, stderr} {
-		f.Close()
+		f.Close() // one that is there twice is closed already
 	}
 	feeding.Close()
 	if writing := output.Wait(); err == nil {
