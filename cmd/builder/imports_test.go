@@ -44,6 +44,7 @@ func mayImport() map[string][]string {
 		// What tests, examples and measurements are made of.
 		"internal/toyimage": {},
 		"internal/testuser": {},
+		"e2e":               {},
 		"examples/demo":     {"internal/toyimage"},
 		"bench":             {"internal/toyimage", "registry"},
 	}
