@@ -67,6 +67,9 @@ func (w *workshop) open(ctx context.Context, o *buildOptions) (err error) {
 }
 
 func (w *workshop) openStore(driver snapshot.Driver) (err error) {
+	if !w.host.Mounts() {
+		driver = snapshot.DriverPlain
+	}
 	w.store, err = snapshot.Open(w.path, snapshot.Options{
 		Owners: owners(w.host), Driver: driver, Shelves: []snapshot.Shelf{downloads{w.path}},
 	})
@@ -123,8 +126,7 @@ func owners(h *sandbox.Host) snapshot.Owners {
 
 // worker returns what does the steps of a build.
 func (w *workshop) worker(o *buildOptions) (*ops.Worker, error) {
-	scratch := filepath.Join(w.store.Temporary(), "scratch")
-	remove, err := w.host.Memory(scratch)
+	scratch, remove, err := w.host.Memory(filepath.Join(w.store.Temporary(), "scratch"))
 	if err != nil {
 		return nil, err
 	}

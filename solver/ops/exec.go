@@ -20,6 +20,9 @@ import (
 
 // exec runs a command and returns the layer of what it changed.
 func (w *Worker) exec(ctx context.Context, v *solver.Vertex, op solver.Exec, inputs []solver.Tree, emit func(solver.Event)) (v1.Layer, error) {
+	if err := w.Host.CanRun(); err != nil {
+		return nil, err
+	}
 	if err := w.Emulate(v.Platform); err != nil {
 		return nil, err
 	}

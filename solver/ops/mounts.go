@@ -325,5 +325,5 @@ func (r *run) secret(m solver.Mount, scratch string) ([]sandbox.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []sandbox.Mount{{Target: m.Target, Source: source, ReadOnly: true}}, nil
+	return []sandbox.Mount{{Target: m.Target, Source: source, ReadOnly: true, Secret: true}}, nil
 }

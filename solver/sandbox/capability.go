@@ -18,6 +18,16 @@ type capabilities uint64
 
 func (c capabilities) has(n int) bool { return c&(1<<n) != 0 }
 
+// permittedCapabilities are those that this process may use.
+func permittedCapabilities() capabilities {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0
+	}
+	return capabilities(data[0].Permitted) | capabilities(data[1].Permitted)<<32
+}
+
 // capabilityNames returns the names that seccomp profiles use, of those that they mention.
 func capabilityNames(c capabilities) []string {
 	all := map[int]string{

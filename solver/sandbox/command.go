@@ -28,6 +28,9 @@ type command struct {
 	// program is the seccomp filter, supervision what answers the calls that it passes on, if any.
 	program     []bpf.RawInstruction
 	supervision *supervision
+	// mark and confinement are for the rung chroot.
+	mark        *mark
+	confinement *confinement
 }
 
 func (c *command) close() {
@@ -39,6 +42,7 @@ func (c *command) close() {
 	if c.parts != nil {
 		c.parts.close()
 	}
+	c.confinement.close()
 }
 
 // executing is what the last call of a child does.
@@ -60,17 +64,27 @@ func (c *command) calls() *callList {
 	}
 	l.add("making a session", unix.SYS_SETSID)
 	l.try("making a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0)
+	c.streams(l)
+	c.limits(l)
+	c.privileges(l)
+	c.execute(l)
+	return l
+}
+
+// streams gives the child its standard streams and nothing else that is open.
+func (c *command) streams(l *callList) {
 	for i, f := range c.stdio {
 		l.add("opening the standard streams", unix.SYS_DUP3, f.Fd(), uintptr(i), 0)
 	}
 	l.add("closing files", unix.SYS_CLOSE_RANGE, 3, ^uintptr(0)>>32, unix.CLOSE_RANGE_CLOEXEC)
-	c.limits(l)
-	c.privileges(l)
+}
+
+// execute makes the child the command.
+func (c *command) execute(l *callList) {
 	l.add("setting the parent-death signal", unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL))
 	l.add("setting the umask", unix.SYS_UMASK, 0o022)
 	l.add("changing to the working directory", unix.SYS_FCHDIR, c.dir.Fd())
 	l.add(executing, unix.SYS_EXECVE, l.text(c.path), l.texts(c.spec.Args), l.texts(c.spec.Env))
-	return l
 }
 
 func (c *command) cgroup(l *callList) {
@@ -127,6 +141,7 @@ func (c *command) privileges(l *callList) {
 	if c.spec.Insecure {
 		caps = allCapabilities
 	}
+	caps = c.confinement.capabilities(caps) & permittedCapabilities()
 	for n := 0; n <= unix.CAP_LAST_CAP; n++ {
 		if !caps.has(n) {
 			l.try("dropping capabilities", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(n))

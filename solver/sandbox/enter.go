@@ -63,12 +63,24 @@ func Enter(best Rung) (*Host, error) {
 		h := &Host{Rung: rung, Refusals: refusals, Files: fileLimit()}
 		err := h.try()
 		if err == nil {
+			runtime.UnlockOSThread()
 			return h, nil
 		}
 		refusals = append(refusals, refusal(rung, err))
 	}
 	return nil, errors.New("no sandbox")
 }
+
+// CanRun returns a *RungError if no command can be run.
+func (h *Host) CanRun() error {
+	if h.Rung == RungNone {
+		return &RungError{h.Refusals}
+	}
+	return nil
+}
+
+// Mounts reports whether this process can mount file systems.
+func (h *Host) Mounts() bool { return h.Rung == RungUserns || h.Rung == RungSingle }
 
 // fileLimit asks the process that started this one.
 func fileLimit() Rlimit {
@@ -99,7 +111,7 @@ func (h *Host) try() error {
 		h.UIDs, h.GIDs = m.UIDs, m.GIDs
 		return h.reexec(m)
 	case RungChroot:
-		return errors.New("not built yet")
+		return h.enterChroot()
 	case RungNone:
 		return nil
 	}

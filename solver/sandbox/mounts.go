@@ -91,6 +91,8 @@ func devices() []string { return []string{"null", "zero", "full", "random", "ura
 
 // hostParts is what is taken from the machine before its root is given up, all of it detached.
 type hostParts struct {
+	// root is the root directory of the spec.
+	root    *os.File
 	devices []*os.File
 	// masks hide parts of /proc: /dev/null for a file, an empty directory for a directory.
 	masks map[string]*os.File
@@ -101,7 +103,7 @@ type hostParts struct {
 }
 
 func (p *hostParts) close() {
-	for _, f := range slices.Concat(p.devices, p.mounts, slices.Collect(maps.Values(p.masks))) {
+	for _, f := range slices.Concat([]*os.File{p.root}, p.devices, p.mounts, slices.Collect(maps.Values(p.masks))) {
 		f.Close()
 	}
 }
@@ -114,6 +116,9 @@ func take(s *Spec) (p *hostParts, err error) {
 			p.close()
 		}
 	}()
+	if p.root, err = takeRoot(s.Root); err != nil {
+		return p, err
+	}
 	for _, name := range devices() {
 		// Not nodev: that would keep the device from being opened.
 		f, err := takeDevice(name)
@@ -166,6 +171,22 @@ func (m *Mount) take() (*os.File, error) {
 		options = append(options, [2]string{"size", strconv.FormatInt(m.Size, 10)})
 	}
 	return newMount("tmpfs", int(attributes), options...)
+}
+
+// takeRoot takes the root directory of a command, which is a mount that is attached nowhere, or a directory.
+func takeRoot(root *os.File) (*os.File, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(int(root.Fd()), "", unix.AT_EMPTY_PATH, 0, &st); err != nil {
+		return nil, err
+	}
+	if st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return detach(root, nodev)
+	}
+	fd, err := unix.FcntlInt(root.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), root.Name()), nil
 }
 
 // existing returns the names that this kernel has in /proc.
@@ -383,15 +404,4 @@ func (r *root) place(mounts []Mount, taken []*os.File) error {
 		}
 	}
 	return nil
-}
-
-// Memory makes dir a directory whose files are in memory and never on a disk, until remove is called.
-func (h *Host) Memory(dir string) (remove func() error, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
-		return nil, fmt.Errorf("mounting a directory in memory: %w", err)
-	}
-	return func() error { return unix.Unmount(dir, unix.MNT_DETACH) }, nil
 }

@@ -24,8 +24,8 @@ const grace = 2 * time.Second
 // *ExitError if the command did not succeed and a *StartError if it could not be started. When ctx is
 // canceled the command is ended and the cause of ctx returned.
 func (h *Host) Run(ctx context.Context, s Spec) error {
-	if h.Rung == RungNone {
-		return &RungError{h.Refusals}
+	if err := h.CanRun(); err != nil {
+		return err
 	}
 	var output errgroup.Group
 	stdout, err := pipeTo(&output, s.Stdout)
@@ -37,7 +37,7 @@ func (h *Host) Run(ctx context.Context, s Spec) error {
 		stdout.Close()
 		return err
 	}
-	err = h.runOnThread(ctx, &s, stdout, stderr)
+	err = h.runWith(ctx, &s, stdout, stderr)
 	stdout.Close()
 	stderr.Close()
 	if writing := output.Wait(); err == nil {
@@ -63,14 +63,23 @@ func pipeTo(g *errgroup.Group, w io.Writer) (*os.File, error) {
 	return file, nil
 }
 
-// runOnThread runs the command from a thread of its own. That gives up its mount namespace and more, so
-// it is not used for anything else and ends here.
-func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File) error {
+// runWith runs the command as this rung does.
+func (h *Host) runWith(ctx context.Context, s *Spec, stdout, stderr *os.File) error {
 	stdin, err := os.Open(os.DevNull)
 	if err != nil {
 		return err
 	}
 	defer stdin.Close()
+	stdio := [3]*os.File{stdin, stdout, stderr}
+	if h.Rung == RungChroot {
+		return h.runChroot(ctx, s, stdio)
+	}
+	return h.runOnThread(ctx, s, stdio)
+}
+
+// runOnThread runs the command from a thread of its own. That gives up its mount namespace and more, so
+// it is not used for anything else and ends here.
+func (h *Host) runOnThread(ctx context.Context, s *Spec, stdio [3]*os.File) error {
 	// What is shared is made on ordinary threads.
 	userns, err := h.userns()
 	if err != nil {
@@ -84,7 +93,7 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdout, stderr *os.File
 	if s.Network == NetworkPrivate {
 		h.private()
 	}
-	c := &command{host: h, spec: s, group: group, userns: userns, stdio: [3]*os.File{stdin, stdout, stderr}}
+	c := &command{host: h, spec: s, group: group, userns: userns, stdio: stdio}
 	outside, err := os.Open("/proc/self/ns/mnt")
 	if err != nil {
 		return err
@@ -114,7 +123,7 @@ func (c *command) run(ctx context.Context) error {
 	if c.parts, err = take(c.spec); err != nil {
 		return err
 	}
-	if c.oldRoot, err = c.host.enterRoot(c.spec); err != nil {
+	if c.oldRoot, err = c.host.enterRoot(c.spec, c.parts.root); err != nil {
 		return err
 	}
 	if err := c.furnish(); err != nil {
@@ -135,7 +144,10 @@ func (c *command) run(ctx context.Context) error {
 }
 
 func (c *command) fork(flags uintptr) (pid int, pidfd *os.File, err error) {
-	if c.supervision != nil {
+	switch {
+	case c.host.Rung == RungChroot:
+		return forkCopy(flags, c.chrootCalls())
+	case c.supervision != nil:
 		return forkCopy(flags, c.calls())
 	}
 	return fork(sharing|flags, c.calls())
@@ -167,9 +179,9 @@ func startFailure(err error) error {
 	return err
 }
 
-// enterRoot moves the calling thread into namespaces of its own and makes s.Root its root directory. The
+// enterRoot moves the calling thread into namespaces of its own and makes root, a mount that is attached nowhere, its root directory. The
 // old root is still mounted then, on top of the new one; it is returned.
-func (h *Host) enterRoot(s *Spec) (old *os.File, err error) {
+func (h *Host) enterRoot(s *Spec, root *os.File) (old *os.File, err error) {
 	if err := h.enterNetwork(s.Network); err != nil {
 		return nil, err
 	}
@@ -188,10 +200,10 @@ func (h *Host) enterRoot(s *Spec) (old *os.File, err error) {
 			old.Close()
 		}
 	}()
-	if err := attach(s.Root, old); err != nil {
+	if err := attach(root, old); err != nil {
 		return nil, err
 	}
-	if err := unix.Fchdir(int(s.Root.Fd())); err != nil {
+	if err := unix.Fchdir(int(root.Fd())); err != nil {
 		return nil, err
 	}
 	return old, pivot()

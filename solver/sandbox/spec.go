@@ -41,8 +41,10 @@ type Mount struct {
 	// empty tmpfs of Size bytes (0: the kernel's default) with mode Mode.
 	Source   *os.File
 	ReadOnly bool
-	Size     int64
-	Mode     uint32
+	// Secret: the source is a file whose content must not get onto a disk.
+	Secret bool
+	Size   int64
+	Mode   uint32
 }
 
 // Network is what a command can reach.

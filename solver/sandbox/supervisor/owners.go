@@ -173,7 +173,7 @@ func ownerCalls() map[string]handled {
 		"creat": {answer: creat}, "mkdir": {answer: mkdir}, "mkdirat": {answer: mkdirat},
 		"mknod": {answer: mknod}, "mknodat": {answer: mknodat}, "symlink": {answer: symlink}, "symlinkat": {answer: symlinkat},
 		// Programs fall back on openat, whose arguments can be seen.
-		"openat2": {answer: func(*task) answer { return failure(unix.ENOSYS) }},
+		"openat2": {answer: refuse(unix.ENOSYS)},
 	}
 	for _, name := range []string{
 		"chown", "lchown", "fchown", "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid",

@@ -54,6 +54,9 @@ type Supervisor struct {
 	// moved: some task has a root directory of its own.
 	moved atomic.Bool
 
+	// files is what a supervisor of files was told.
+	files FilesOptions
+
 	// identities are those that the step's tasks have had. The first is that of the command.
 	identities []identity
 	// slack is the timer slack of tasks with the first identity.

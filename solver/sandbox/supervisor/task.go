@@ -61,7 +61,11 @@ func (t *task) text(address uint64) (string, error) {
 func (t *task) read(address uint64, b []byte) error {
 	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
-	return transferred(unix.ProcessVMReadv(int(t.pid), local, remote, 0))(len(b))
+	n, err := unix.ProcessVMReadv(int(t.pid), local, remote, 0)
+	if err == unix.EPERM { //nolint:errorlint // of a system call
+		n, err = t.memory(unix.O_RDONLY, func(fd int) (int, error) { return unix.Pread(fd, b, int64(address)) })
+	}
+	return whole(n, err, b)
 }
 
 // write writes b into the task's memory.
@@ -71,17 +75,46 @@ func (t *task) write(address uint64, b []byte) error {
 	}
 	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
-	return transferred(unix.ProcessVMWritev(int(t.pid), local, remote, 0))(len(b))
+	n, err := unix.ProcessVMWritev(int(t.pid), local, remote, 0)
+	if err == unix.EPERM { //nolint:errorlint // of a system call
+		n, err = t.memory(unix.O_WRONLY, func(fd int) (int, error) { return unix.Pwrite(fd, b, int64(address)) })
+	}
+	return whole(n, err, b)
 }
 
-// transferred turns a short transfer into an error.
-func transferred(n int, err error) func(want int) error {
-	return func(want int) error {
-		if err == nil && n != want {
-			return unix.EFAULT
-		}
-		return err
+// whole turns a short transfer into an error.
+func whole(n int, err error, b []byte) error {
+	if err == nil && n != len(b) {
+		return unix.EFAULT
 	}
+	return err
+}
+
+// memory opens the task's memory as the task's user would, which is allowed where this process is root
+// without the right to trace others.
+func (t *task) memory(flags int, transfer func(fd int) (int, error)) (n int, err error) {
+	t.as(func() {
+		var fd int
+		if fd, err = unix.Open(t.proc("mem"), flags|unix.O_CLOEXEC, 0); err == nil {
+			defer unix.Close(fd)
+			n, err = transfer(fd)
+		}
+	})
+	return n, err
+}
+
+// as does something with the rights that the task's user has over files. The calling thread must be locked.
+func (t *task) as(do func()) {
+	var st unix.Stat_t
+	if err := unix.Stat(t.dir, &st); err != nil || st.Uid == 0 && st.Gid == 0 || unix.Geteuid() != 0 {
+		do()
+		return
+	}
+	gid, _, _ := unix.RawSyscall(unix.SYS_SETFSGID, uintptr(st.Gid), 0, 0)
+	uid, _, _ := unix.RawSyscall(unix.SYS_SETFSUID, uintptr(st.Uid), 0, 0)
+	do()
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSUID, uid, 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_SETFSGID, gid, 0, 0)
 }
 
 // wide returns the bytes of ids as the kernel stores them.

@@ -1,0 +1,301 @@
+//go:build linux
+
+package supervisor
+
+import (
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Memory is a file that is empty on disk and whose content is in another, for instance a secret.
+type Memory struct {
+	// Device and Inode identify the empty file.
+	Device, Inode uint64
+	// Content is a file in memory.
+	Content *os.File
+}
+
+// FilesOptions say what a supervisor of files does beside showing /proc.
+type FilesOptions struct {
+	Memory []Memory
+	// Ours reports whether a process, or thread, belongs to the step.
+	Ours func(pid int) bool
+	// Unconfined: the kernel does not keep a command from signalling and tracing others.
+	Unconfined bool
+	// NoNetwork refuses sockets that lead to a network.
+	NoNetwork bool
+}
+
+// Files returns a supervisor for commands whose root directory has no file systems of the kernel's in it: it
+// opens what they would find in /proc, and in the files of the options.
+func Files(in Surroundings, o FilesOptions) *Supervisor {
+	s := &Supervisor{files: o}
+	s.calls = map[string]handled{
+		"open": {answer: openFile(-1, 0, 1)}, "openat": {answer: openFile(0, 1, 2)},
+		"readlink": {answer: readLink(-1, 0)}, "readlinkat": {answer: readLink(0, 1)},
+		"prlimit64": {where: markLimit(1), answer: keepMark}, "setrlimit": {where: markLimit(0), answer: refuse(unix.EPERM)},
+		"chroot": {answer: chroot},
+		// Programs fall back on openat, whose arguments can be seen.
+		"openat2": {answer: refuse(unix.ENOSYS)},
+	}
+	if o.NoNetwork {
+		s.calls["socket"] = handled{where: networks(), answer: refuse(unix.EAFNOSUPPORT)}
+	}
+	if o.Unconfined {
+		s.confine()
+	}
+	s.surround(in)
+	return s
+}
+
+// refuse answers all calls with an error.
+func refuse(errno unix.Errno) handler {
+	return func(*task) answer { return failure(errno) }
+}
+
+// markLimit restricts a call to the resource limit that marks the processes of a step.
+func markLimit(i uint) []Bits {
+	return []Bits{{Index: i, Mask: ^uint64(0), Value: unix.RLIMIT_RTTIME}}
+}
+
+// keepMark answers prlimit(2): the limit may be read.
+func keepMark(t *task) answer {
+	if t.args[2] != 0 {
+		return failure(unix.EPERM)
+	}
+	return proceed()
+}
+
+// networks restricts socket(2) to families that lead out of the machine, or tell about it.
+func networks() []Bits {
+	var families []Bits
+	for _, family := range []uint64{unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_PACKET} {
+		families = append(families, Bits{Index: 0, Mask: 1<<32 - 1, Value: family})
+	}
+	return families
+}
+
+// openFile answers open calls whose directory, path and flags are these arguments; dir -1 is the working
+// directory.
+func openFile(dir, name, flags int) handler {
+	return func(t *task) answer {
+		p, err := t.place(dir, name, true)
+		if err != nil {
+			return proceed()
+		}
+		p.follow = t.args[flags]&unix.O_NOFOLLOW == 0
+		if shown, ok := procPath(p.path); ok {
+			return t.openProc(shown, int(t.args[flags]))
+		}
+		if len(t.files.Memory) > 0 {
+			return t.openMemory(p, int(t.args[flags]))
+		}
+		return proceed()
+	}
+}
+
+// openMemory opens the content of a file that is elsewhere.
+func (t *task) openMemory(p place, flags int) answer {
+	f, err := t.open(p)
+	if err != nil {
+		return proceed()
+	}
+	defer f.close()
+	i := slices.IndexFunc(t.files.Memory, func(m Memory) bool { return m.Device == f.Dev && m.Inode == f.Ino })
+	switch {
+	case i < 0 || flags&unix.O_PATH != 0:
+		return proceed()
+	case flags&unix.O_ACCMODE != unix.O_RDONLY:
+		return failure(unix.EROFS)
+	}
+	content := file{fd: int(t.files.Memory[i].Content.Fd())}
+	var fd int
+	t.as(func() { fd, err = unix.Open(content.path(), unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return failure(err)
+	}
+	return open(fd, flags&unix.O_CLOEXEC != 0)
+}
+
+// procPath returns the path below /proc that a path of a task leads to, as far as its text tells.
+func procPath(name string) (string, bool) {
+	if !strings.HasPrefix(name, "/proc/") && !strings.HasPrefix(name, "/dev/") {
+		return "", false
+	}
+	name = path.Clean(name)
+	switch name {
+	case "/dev/stdin":
+		return "self/fd/0", true
+	case "/dev/stdout":
+		return "self/fd/1", true
+	case "/dev/stderr":
+		return "self/fd/2", true
+	case "/proc/mounts":
+		return "self/mounts", true
+	}
+	if n, ok := strings.CutPrefix(name, "/dev/fd/"); ok {
+		return "self/fd/" + n, true
+	}
+	return strings.CutPrefix(name, "/proc/")
+}
+
+// openProc opens the file of /proc with a name below it.
+func (t *task) openProc(name string, flags int) answer {
+	real, ok := t.realProc(name)
+	if !ok {
+		return proceed()
+	}
+	if text, ok := staticProc(path.Base(name)); ok && real != "/proc/"+name {
+		return t.openText(text, flags)
+	}
+	var fd int
+	var err error
+	t.as(func() { fd, err = openNow(real, flags) })
+	if err != nil {
+		return failure(err)
+	}
+	return open(fd, flags&unix.O_CLOEXEC != 0)
+}
+
+// openNow opens a file without waiting for anybody at the other end of a pipe.
+func openNow(name string, flags int) (int, error) {
+	const kept = unix.O_ACCMODE | unix.O_APPEND | unix.O_DIRECTORY | unix.O_PATH | unix.O_NONBLOCK
+	fd, err := unix.Open(name, flags&kept|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil || flags&(unix.O_NONBLOCK|unix.O_PATH) != 0 {
+		return fd, err
+	}
+	status, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	if err == nil {
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, status&^unix.O_NONBLOCK)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// realProc returns the path of this process for a file of /proc that the task may see.
+func (t *task) realProc(name string) (string, bool) {
+	first, rest, _ := strings.Cut(name, "/")
+	if first == "self" || first == "thread-self" {
+		return t.ownProc(rest)
+	}
+	if pid, err := strconv.Atoi(first); err == nil {
+		if !t.files.Ours(pid) || !shownOfProcess(rest) {
+			return "", false
+		}
+		return "/proc/" + name, true
+	}
+	return "/proc/" + name, slices.Contains(machineNames(), name)
+}
+
+func (t *task) ownProc(rest string) (string, bool) {
+	return t.process() + "/" + rest, shownOfProcess(rest)
+}
+
+// process is the directory in /proc of the process that the task belongs to.
+func (t *task) process() string {
+	text, err := os.ReadFile(t.proc("status"))
+	if err != nil {
+		return t.dir
+	}
+	_, after, _ := strings.Cut(string(text), "\nTgid:\t")
+	tgid, _, _ := strings.Cut(after, "\n")
+	return path.Join(path.Dir(t.dir), tgid)
+}
+
+// shownOfProcess reports whether a task may see the file of a process with this name.
+func shownOfProcess(name string) bool {
+	if n, ok := strings.CutPrefix(name, "fd/"); ok {
+		_, err := strconv.ParseUint(n, 10, 31)
+		return err == nil
+	}
+	if n, ok := strings.CutPrefix(name, "task/"); ok {
+		_, of, _ := strings.Cut(n, "/")
+		return slices.Contains(processNames(), of)
+	}
+	return slices.Contains(processNames(), name)
+}
+
+// staticProc returns what files say that would tell about the mounts of the machine.
+func staticProc(name string) (string, bool) {
+	switch name {
+	case "mounts":
+		return "overlay / overlay rw,relatime 0 0\n", true
+	case "mountinfo":
+		return "1 0 0:1 / / rw,relatime - overlay overlay rw\n", true
+	}
+	return "", false
+}
+
+// openText opens a file that says text.
+func (t *task) openText(text string, flags int) answer {
+	fd, err := unix.MemfdCreate("text", unix.MFD_CLOEXEC)
+	if err != nil {
+		return failure(err)
+	}
+	if _, err = unix.Write(fd, []byte(text)); err == nil {
+		_, err = unix.Seek(fd, 0, unix.SEEK_SET)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return failure(err)
+	}
+	return open(fd, flags&unix.O_CLOEXEC != 0)
+}
+
+// readLink answers readlink calls for the links of /proc.
+func readLink(dir, name int) handler {
+	return func(t *task) answer {
+		p, err := t.place(dir, name, false)
+		if err != nil {
+			return proceed()
+		}
+		shown, ok := procPath(p.path)
+		if !ok {
+			return proceed()
+		}
+		target, ok := t.linkTarget(shown)
+		if !ok {
+			return proceed()
+		}
+		b := []byte(target)
+		if room := int(int32(t.args[name+2])); room < len(b) {
+			b = b[:max(room, 0)]
+		}
+		if err := t.write(t.args[name+1], b); err != nil {
+			return failure(unix.EFAULT)
+		}
+		return result(int64(len(b)))
+	}
+}
+
+// linkTarget returns what a link of /proc holds for the task.
+func (t *task) linkTarget(name string) (target string, ok bool) {
+	if name == "self" {
+		return path.Base(t.process()), true
+	}
+	base := path.Base(name)
+	if base != "exe" && base != "cwd" && base != "root" && path.Base(path.Dir(name)) != "fd" {
+		return "", false
+	}
+	real, ok := t.realProc(name)
+	if !ok {
+		return "", false
+	}
+	var err error
+	t.as(func() { target, err = readlink(real) })
+	if err != nil {
+		return "", false
+	}
+	if target = t.inside(target); target == "" {
+		target = "/"
+	}
+	return target, true
+}

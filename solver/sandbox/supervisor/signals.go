@@ -1,0 +1,72 @@
+//go:build linux
+
+package supervisor
+
+import (
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// confine keeps commands from signalling and tracing processes that are not of their step, where the kernel
+// does not.
+func (s *Supervisor) confine() {
+	for name, h := range map[string]handler{
+		"kill": kill, "tkill": signal(0), "tgkill": signal(0),
+		"rt_sigqueueinfo": signal(0), "rt_tgsigqueueinfo": signal(0), "pidfd_open": signal(0),
+		"ptrace": refuse(unix.EPERM), "process_vm_readv": refuse(unix.EPERM), "process_vm_writev": refuse(unix.EPERM),
+		"pidfd_getfd": refuse(unix.EPERM), "kcmp": refuse(unix.EPERM), "process_madvise": refuse(unix.EPERM),
+	} {
+		s.calls[name] = handled{answer: h}
+	}
+}
+
+// signal answers calls that name a process or thread in argument i.
+func signal(i int) handler {
+	return func(t *task) answer {
+		if !t.files.Ours(t.fd(i)) {
+			return failure(unix.ESRCH)
+		}
+		return proceed()
+	}
+}
+
+// kill answers kill(2).
+func kill(t *task) answer {
+	switch pid := t.fd(0); {
+	case pid == 0: // its own process group: the command began a session
+		return proceed()
+	case pid == -1:
+		return t.killAll(unix.Signal(t.args[1]))
+	case pid < 0:
+		pid = -pid
+		fallthrough
+	default:
+		if !t.files.Ours(pid) {
+			return failure(unix.ESRCH)
+		}
+		return proceed()
+	}
+}
+
+// killAll signals all processes of the step but the task's own.
+func (t *task) killAll(s unix.Signal) answer {
+	names, err := os.ReadDir("/proc")
+	if err != nil {
+		return failure(unix.EPERM)
+	}
+	found := false
+	for _, name := range names {
+		pid, err := strconv.Atoi(name.Name())
+		if err != nil || "/proc/"+name.Name() == t.process() || !t.files.Ours(pid) {
+			continue
+		}
+		found = true
+		_ = unix.Kill(pid, s)
+	}
+	if !found {
+		return failure(unix.ESRCH)
+	}
+	return result(0)
+}
