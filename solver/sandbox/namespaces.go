@@ -70,6 +70,9 @@ func (h *Host) runWith(ctx context.Context, s *Spec, stdout, stderr *os.File) er
 		return err
 	}
 	defer stdin.Close()
+	for _, f := range []*os.File{stdout, stderr} {
+		_ = f.Chown(int(s.User.UID), -1) // so that the command can open /dev/stdout, if its user exists here
+	}
 	stdio := [3]*os.File{stdin, stdout, stderr}
 	if h.Rung == RungChroot {
 		return h.runChroot(ctx, s, stdio)

@@ -12,14 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Memory is a file that is empty on disk and whose content is in another, for instance a secret.
-type Memory struct {
-	// Device and Inode identify the empty file.
-	Device, Inode uint64
-	// Content is a file in memory.
-	Content *os.File
-}
-
 // FilesOptions say what a supervisor of files does beside showing /proc.
 type FilesOptions struct {
 	Memory []Memory
@@ -42,6 +34,11 @@ func Files(in Surroundings, o FilesOptions) *Supervisor {
 		"chroot": {answer: chroot},
 		// Programs fall back on openat, whose arguments can be seen.
 		"openat2": {answer: refuse(unix.ENOSYS)},
+	}
+	if len(o.Memory) > 0 {
+		s.calls["fstat"] = handled{answer: fstatMemory}
+		s.calls["newfstatat"] = handled{where: ofDescriptor(3), answer: newfstatatMemory}
+		s.calls["statx"] = handled{where: ofDescriptor(2), answer: statxMemory}
 	}
 	if o.NoNetwork {
 		s.calls["socket"] = handled{where: networks(), answer: refuse(unix.EAFNOSUPPORT)}
@@ -97,29 +94,6 @@ func openFile(dir, name, flags int) handler {
 		}
 		return proceed()
 	}
-}
-
-// openMemory opens the content of a file that is elsewhere.
-func (t *task) openMemory(p place, flags int) answer {
-	f, err := t.open(p)
-	if err != nil {
-		return proceed()
-	}
-	defer f.close()
-	i := slices.IndexFunc(t.files.Memory, func(m Memory) bool { return m.Device == f.Dev && m.Inode == f.Ino })
-	switch {
-	case i < 0 || flags&unix.O_PATH != 0:
-		return proceed()
-	case flags&unix.O_ACCMODE != unix.O_RDONLY:
-		return failure(unix.EROFS)
-	}
-	content := file{fd: int(t.files.Memory[i].Content.Fd())}
-	var fd int
-	t.as(func() { fd, err = unix.Open(content.path(), unix.O_RDONLY|unix.O_CLOEXEC, 0) })
-	if err != nil {
-		return failure(err)
-	}
-	return open(fd, flags&unix.O_CLOEXEC != 0)
 }
 
 // procPath returns the path below /proc that a path of a task leads to, as far as its text tells.
@@ -257,7 +231,7 @@ func readLink(dir, name int) handler {
 		if err != nil {
 			return proceed()
 		}
-		shown, ok := procPath(p.path)
+		shown, ok := strings.CutPrefix(path.Clean(p.path), "/proc/")
 		if !ok {
 			return proceed()
 		}
