@@ -23,7 +23,7 @@ type Worker interface {
 	Run(ctx context.Context, v *Vertex, inputs []Tree, emit func(Event)) (v1.Layer, error)
 }
 
-// Solver solves graphs. All fields must be set except Settled and Ready.
+// Solver solves graphs. All fields must be set except Beside, Settled and Ready.
 type Solver struct {
 	Worker Worker
 	Cache  Cache
@@ -31,6 +31,9 @@ type Solver struct {
 	Jobs int
 	// Emit is told what happens, from many goroutines at once.
 	Emit func(Event)
+	// Beside are vertices that are solved too. Their trees are given to use after those of the roots, but not to
+	// Ready.
+	Beside []*Vertex
 	// Settled: the trees are only given to use when what is known of their layers has been put into the cache.
 	Settled bool
 	// Ready, if not nil, is given every layer of the trees asked for as soon as it is final, so that it
@@ -50,7 +53,8 @@ func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Co
 		cause:  func() error { return context.Cause(good) },
 		onFail: func(f func()) (undo func() bool) { return context.AfterFunc(good, f) },
 	}
-	nodes := b.graph(ctx, roots)
+	all := slices.Concat(roots, s.Beside)
+	nodes := b.graph(ctx, all, len(roots))
 
 	b.background.Go(func() error {
 		for _, n := range nodes {
@@ -60,7 +64,7 @@ func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Co
 		}
 		return nil
 	})
-	err := b.use(good, nodes, roots, use)
+	err := b.use(good, nodes, all, use)
 	close(b.used)
 	if err != nil {
 		fail(err)
@@ -113,8 +117,8 @@ type node struct {
 	contents []func() (v1.Hash, error)
 }
 
-// graph makes the nodes of all reachable vertices, inputs before what uses them.
-func (b *build) graph(ctx context.Context, roots []*Vertex) []*node {
+// graph makes the nodes of all reachable vertices, inputs before what uses them. The first roots are shipped.
+func (b *build) graph(ctx context.Context, roots []*Vertex, shipped int) []*node {
 	byDigest := map[v1.Hash]*node{}
 	var nodes []*node
 	Walk(roots, func(v *Vertex) {
@@ -129,7 +133,7 @@ func (b *build) graph(ctx context.Context, roots []*Vertex) []*node {
 		byDigest[v.digest] = n
 		nodes = append(nodes, n)
 	})
-	for _, r := range roots {
+	for _, r := range roots[:shipped] {
 		for n := byDigest[r.digest]; ; n = n.inputs[0] {
 			n.shipped = true
 			if len(n.inputs) == 0 {

@@ -295,12 +295,14 @@ func TestJobsAreBounded(t *testing.T) {
 	}
 }
 
-// Every layer of the tree asked for is announced once it is final, before the end of the build.
+// Every layer of the tree asked for is announced once it is final, before the end of the build; those of trees that
+// are only wanted beside it are not.
 func TestReady(t *testing.T) {
 	var mu sync.Mutex
 	var got []string
 	s := Solver{
 		Worker: &fakeWorker{}, Cache: newFakeCache(), Jobs: 8, Emit: func(Event) {},
+		Beside: []*Vertex{run(base("z"), "give", "beside")},
 		Ready: func(l v1.Layer) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -309,9 +311,12 @@ func TestReady(t *testing.T) {
 	}
 	side := run(base("s"), "give", "unseen")
 	root := run(copyFrom(run(base("a", "b"), "give", "c"), side, "unseen"), "give", "d")
-	err := s.Solve(t.Context(), []*Vertex{root}, func(context.Context, []Tree) error {
+	err := s.Solve(t.Context(), []*Vertex{root}, func(_ context.Context, trees []Tree) error {
 		if want := []string{"a", "b", "c", "unseen", "d"}; !slices.Equal(got, want) {
 			t.Errorf("announced %q, want %q", got, want)
+		}
+		if len(trees) != 2 || len(trees[1].Layers) != 2 {
+			t.Errorf("got %v, want the tree beside after that of the root", trees)
 		}
 		return nil
 	})

@@ -63,6 +63,9 @@ type build struct {
 	id      string
 	// started is when the build began.
 	started time.Time
+	// generators are the steps that list what the images hold, scanned what they gave.
+	generators []*solver.Vertex
+	scanned    []solver.Tree
 	// predicates are what is attested of the images.
 	predicates map[predicateOf][]byte
 }
@@ -162,7 +165,10 @@ func (b *build) lower(ctx context.Context) (err error) {
 			return err
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return b.lowerGenerator(ctx)
 }
 
 // solve solves the graphs and writes the results. If a layer of a shared cache turns out not to be what was
@@ -197,10 +203,11 @@ func (b *build) solve(ctx context.Context) error {
 func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
-		Settled: b.inline != nil,
+		Settled: b.inline != nil, Beside: b.generators,
 	}
 	defer b.stopOutputs()
 	err := s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {
+		trees, b.scanned = trees[:len(b.images)], trees[len(b.images):]
 		if err := b.guardLayers(worker, trees); err != nil {
 			return err
 		}

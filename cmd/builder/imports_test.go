@@ -20,6 +20,7 @@ const module = "github.com/seed-298d225e/builder/"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"attest":                    {"solver"},
+		"sbom":                      {},
 		"guard":                     {},
 		"inroot":                    {},
 		"ownership":                 {},
@@ -39,7 +40,7 @@ func mayImport() map[string][]string {
 		"solver/sandbox/supervisor": {"inroot", "ownership", "solver/sandbox/sysnum"},
 		"cmd/builder": {
 			"attest", "cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
-			"registry", "snapshot", "solver", "solver/ops", "solver/sandbox",
+			"registry", "sbom", "snapshot", "solver", "solver/ops", "solver/sandbox",
 		},
 		// What tests, examples and measurements are made of.
 		"internal/toyimage": {},

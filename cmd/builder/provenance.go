@@ -43,6 +43,18 @@ func (b *build) statements(ctx context.Context, i int, made v1.Image, t solver.T
 			return nil, err
 		}
 	}
+	if b.attest.sbom == nil {
+		return all, nil
+	}
+	lists, err := b.inventories(i, digest, t, spec.names)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lists {
+		if err := add(attest.SPDXType, l.file, l.predicate); err != nil {
+			return nil, err
+		}
+	}
 	return all, nil
 }
 

@@ -1,0 +1,114 @@
+package sbom
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// isRPM: rpm keeps its database in one of three places, in one of three forms.
+func isRPM(f File) bool {
+	switch path.Dir(f.Path) {
+	case "var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm":
+	default:
+		return false
+	}
+	switch path.Base(f.Path) {
+	case "rpmdb.sqlite", "Packages", "Packages.db":
+		return true
+	}
+	return false
+}
+
+// readRPM reads the database as rpm has written it since 4.16 on most systems.
+func readRPM(f File, i *Inventory) error {
+	if path.Base(f.Path) != "rpmdb.sqlite" {
+		return errors.New("this form of the rpm database cannot be read (only rpmdb.sqlite can): " +
+			"name a scanner with --sbom=generator=IMAGE")
+	}
+	b, err := f.content()
+	if err != nil {
+		return err
+	}
+	db, err := openSQLite(b)
+	if err != nil {
+		return err
+	}
+	for row, err := range db.table("Packages") {
+		if err != nil {
+			return err
+		}
+		if len(row) != 2 {
+			return errSQLite
+		}
+		h, err := parseHeader(row[1])
+		if err != nil {
+			return err
+		}
+		if h.text(tagName) == "gpg-pubkey" { // a key that is trusted, and no package
+			continue
+		}
+		i.Packages = append(i.Packages, h.pack(f.Path))
+	}
+	return nil
+}
+
+// The tags of a header that are read (rpmtag.h).
+const (
+	tagName    = 1000
+	tagVersion = 1001
+	tagRelease = 1002
+	tagEpoch   = 1003
+	tagVendor  = 1011
+	tagLicense = 1014
+	tagURL     = 1020
+	tagArch    = 1022
+	tagSource  = 1044
+)
+
+// header is what the database has of a package: values by tag
+// (https://rpm-software-management.github.io/rpm/manual/format_header.html).
+type header map[uint32][]byte
+
+var errHeader = errors.New("the header of a package is damaged")
+
+func parseHeader(b []byte) (header, error) {
+	const intro, entry = 8, 16
+	if len(b) < intro {
+		return nil, errHeader
+	}
+	entries, size := uint64(binary.BigEndian.Uint32(b)), uint64(binary.BigEndian.Uint32(b[4:]))
+	if intro+entries*entry+size > uint64(len(b)) {
+		return nil, errHeader
+	}
+	index, store := b[intro:intro+entries*entry], b[intro+entries*entry:]
+	h := header{}
+	for ; len(index) > 0; index = index[entry:] {
+		offset := binary.BigEndian.Uint32(index[8:])
+		if uint64(offset) > uint64(len(store)) {
+			return nil, errHeader
+		}
+		h[binary.BigEndian.Uint32(index)] = store[offset:]
+	}
+	return h, nil
+}
+
+// text returns the value of a tag that is a string, "" if there is none.
+func (h header) text(tag uint32) string {
+	text, _, _ := bytes.Cut(h[tag], []byte{0})
+	return string(text)
+}
+
+func (h header) pack(found string) Package {
+	version := h.text(tagVersion) + "-" + h.text(tagRelease)
+	if epoch := h[tagEpoch]; len(epoch) >= 4 {
+		version = strconv.FormatUint(uint64(binary.BigEndian.Uint32(epoch)), 10) + ":" + version
+	}
+	return Package{
+		Kind: RPM, Name: h.text(tagName), Version: version, Architecture: h.text(tagArch), License: h.text(tagLicense),
+		Supplier: h.text(tagVendor), Homepage: h.text(tagURL), Source: strings.TrimSuffix(h.text(tagSource), ".src.rpm"), Found: found,
+	}
+}
