@@ -9,6 +9,7 @@ import "github.com/spf13/pflag"
 type buildFlags struct {
 	registryFlags
 	createRepo                                     bool
+	preset                                         string
 	file, target, iidFile, metadataFile            string
 	network, cgroupParent, shmSize, progress, call string
 	load                                           string
@@ -67,6 +68,7 @@ func (f *buildFlags) addSteps(s *pflag.FlagSet) {
 func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	s.StringArrayVarP(&f.tags, "tag", "t", nil, "name of the image, and where it is pushed to")
 	s.BoolVar(&f.push, "push", false, "push the image, also if --output or --load is given")
+	s.StringVar(&f.preset, "for", "", "make the image what a service takes: lambda, ecs, fargate, cloudrun, kubernetes or docker")
 	s.BoolVar(&f.createRepo, "create-repo", false, "create missing repositories, in Amazon's registry")
 	s.BoolVar(&f.noPush, "no-push", false, "do not push the image")
 	s.StringArrayVarP(&f.outputs, "output", "o", nil, "where to put the result: type=registry|image|oci|docker|local|tar|cacheonly[,dest=PATH]...")

@@ -95,6 +95,9 @@ func (o *buildOptions) readOutputs() error {
 	if err := o.readAnnotations(); err != nil {
 		return err
 	}
+	if err := o.readPreset(); err != nil {
+		return err
+	}
 	return o.agreeing()
 }
 

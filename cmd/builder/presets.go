@@ -1,0 +1,118 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/exporter"
+	"github.com/seed-298d225e/builder/platforms"
+	"github.com/seed-298d225e/builder/snapshot"
+)
+
+// preset is what a service that runs containers takes: --for. What is asked for and would not be taken is refused
+// with a reason.
+type preset struct {
+	name, service string
+	// single: it takes a single image and no index.
+	single bool
+	// platforms are those it runs, as OS/ARCHITECTURE; needs is the one that an index must have. Empty is any.
+	platforms []string
+	needs     string
+	// compression is what layers get if nothing is asked for, compressions are those it takes.
+	compression  snapshot.CompressionKind
+	compressions []snapshot.CompressionKind
+	// dockerTypes are used, because old versions know no others.
+	dockerTypes bool
+}
+
+// presets are the services that are known.
+func presets() []preset {
+	gzip := []snapshot.CompressionKind{snapshot.Gzip}
+	all := []snapshot.CompressionKind{snapshot.Gzip, snapshot.Zstd, snapshot.EStargz, snapshot.Uncompressed}
+	lazy := []snapshot.CompressionKind{snapshot.Gzip, snapshot.Zstd, snapshot.EStargz}
+	linux := []string{"linux/amd64", "linux/arm64"}
+	aws := append([]string{"windows/amd64"}, linux...)
+	return []preset{
+		{name: "lambda", service: "AWS Lambda", single: true, platforms: linux, compression: snapshot.Gzip, compressions: gzip},
+		{name: "ecs", service: "Amazon ECS", platforms: aws, compression: snapshot.Gzip, compressions: lazy},
+		{name: "fargate", service: "AWS Fargate", platforms: aws, compression: snapshot.Zstd, compressions: lazy},
+		{name: "cloudrun", service: "Cloud Run", platforms: nil, needs: "linux/amd64", compression: snapshot.Gzip, compressions: gzip},
+		{name: "kubernetes", service: "Kubernetes", compression: snapshot.Gzip, compressions: lazy},
+		{name: "docker", service: "Docker of any age", compression: snapshot.Gzip, compressions: all[:1], dockerTypes: true},
+	}
+}
+
+// readPreset makes the outputs what --for asks for.
+func (o *buildOptions) readPreset() error {
+	if o.preset == "" {
+		return nil
+	}
+	known := presets()
+	i := slices.IndexFunc(known, func(p preset) bool { return p.name == o.preset })
+	if i < 0 {
+		var names []string
+		for _, p := range known {
+			names = append(names, p.name)
+		}
+		return fmt.Errorf("--for=%s: it must be one of %s", o.preset, strings.Join(names, ", "))
+	}
+	if err := known[i].takes(o.platforms); err != nil {
+		return fmt.Errorf("--for=%s: %w", o.preset, err)
+	}
+	for n := range o.outputs {
+		if err := known[i].apply(&o.outputs[n]); err != nil {
+			return fmt.Errorf("--for=%s: %w", o.preset, err)
+		}
+	}
+	return nil
+}
+
+// takes checks the platforms that are built for.
+func (p *preset) takes(list []v1.Platform) error {
+	if p.single && len(list) > 1 {
+		return fmt.Errorf("%s takes an image for one platform and no index of several: build each with a tag of its own", p.service)
+	}
+	var names []string
+	for _, platform := range list {
+		names = append(names, platform.OS+"/"+platform.Architecture)
+		if p.platforms != nil && !slices.Contains(p.platforms, platform.OS+"/"+platform.Architecture) {
+			return fmt.Errorf("%s does not run %s, only %s", p.service, platforms.FormatAll(platform), strings.Join(p.platforms, " and "))
+		}
+	}
+	if p.needs != "" && !slices.Contains(names, p.needs) {
+		return fmt.Errorf("%s runs %s, and this is for %s", p.service, p.needs, strings.Join(names, " and "))
+	}
+	return nil
+}
+
+// apply sets what was not asked for otherwise.
+func (p *preset) apply(spec *outputSpec) error {
+	if spec.kind == outputLocal || spec.kind == outputTar {
+		return nil
+	}
+	for _, on := range []annotated{wholeIndex, indexDescriptor} {
+		if p.single && slices.ContainsFunc(spec.annotations, func(a annotation) bool { return a.on == on }) {
+			return fmt.Errorf("%s takes no index that could be annotated", p.service)
+		}
+	}
+	if p.single && spec.attestations == exporter.InIndex {
+		return fmt.Errorf("%s takes no index, which attest=index would make: attestations can be referrers", p.service)
+	}
+	way := spec.compression.way
+	if way != nil && !slices.Contains(p.compressions, way.Kind) {
+		return fmt.Errorf("%s is not known to take layers compressed with %s", p.service, way.Kind)
+	}
+	if p.dockerTypes && len(spec.annotations) == 0 {
+		spec.dockerTypes = true
+	}
+	if way == nil && p.compression != snapshot.Gzip {
+		spec.compression.kind = string(p.compression)
+		return spec.compression.check()
+	}
+	return nil
+}
