@@ -32,6 +32,8 @@ type Traits struct {
 	Created time.Time `json:"created"`
 	// Windows: the layer has the form of those of images for Windows.
 	Windows bool `json:"windows,omitempty"`
+	// Dated: the times of its files are part of its content.
+	Dated bool `json:"dated,omitempty"`
 }
 
 // LayerError is a failure to read a layer of a shared cache. What it was to be the result of has to be made

@@ -79,13 +79,13 @@ func (a *Active) Root() *os.File { return a.tree.root() }
 func (a *Active) Attach() (*os.File, error) { return a.tree.root(), a.tree.attach() }
 
 // Commit ends the tree and returns what was changed in it as a layer, whose entries pass through edit.
-func (a *Active) Commit(ctx context.Context, edit func(Entries) Entries) (*Layer, error) {
+func (a *Active) Commit(ctx context.Context, form Form, edit func(Entries) Entries) (*Layer, error) {
 	if err := a.tree.save(); err != nil {
 		a.remove()
 		return nil, fmt.Errorf("saving what was changed: %w", err)
 	}
 	entries := Diff(NewDir(a.upper), a.below)
-	return a.store.newUpper(ctx, a.dir, a.upper, edit(entries)), nil
+	return a.store.newUpper(ctx, a.dir, a.upper, edit(entries), form), nil
 }
 
 // Discard ends the tree and forgets what was changed in it.

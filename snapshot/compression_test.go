@@ -8,6 +8,7 @@ import (
 	"io"
 	"runtime"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -172,5 +173,33 @@ func TestStargzAnnotations(t *testing.T) {
 	want := map[string]string{"io.containers.estargz.uncompressed-size": size, "containerd.io/snapshot/stargz/toc.digest": toc}
 	if diff := gocmp.Diff(want, d.Annotations); diff != "" || toc == "" {
 		t.Errorf("the annotations: %s", diff)
+	}
+}
+
+// Layers that differ only in times are one layer, unless their times are known to be reproducible.
+func TestDatedLayers(t *testing.T) {
+	s := openStore(t)
+	at := func(seconds int64) snapshot.Entries {
+		return snapshot.Listed([]*snapshot.Entry{{Path: "d", Kind: snapshot.Directory, Mode: 0o755, ModTime: time.Unix(seconds, 0)}})
+	}
+	for _, c := range []struct {
+		form snapshot.Form
+		same bool
+	}{{snapshot.Unix, true}, {snapshot.Unix.Dated(), false}, {snapshot.Windows, true}, {snapshot.Windows.Dated(), false}} {
+		old, now := s.NewLayer(t.Context(), at(1), c.form), s.NewLayer(t.Context(), at(2), c.form)
+		before, err := old.Digest()
+		must(t, err)
+		after, err := now.Digest()
+		must(t, err)
+		if (before == after) != c.same {
+			t.Errorf("%q: got %s and %s", c.form, before, after)
+		}
+		id, err := now.ContentID()
+		must(t, err)
+		must(t, now.Keep())
+		stored, err := s.Stored(t.Context(), id)
+		must(t, err)
+		_, err = stored.FS() // which checks what it holds
+		must(t, err)
 	}
 }

@@ -18,16 +18,18 @@ const contentVersion = "builder content 1"
 
 // ContentHash computes a content ID: a digest over what a layer holds, whatever way it is packed. In it
 // are the paths, kinds, modes, owners, device numbers, link targets, extended attributes and bytes of
-// all entries, in their order; not in it are times. Every string is preceded by its length.
+// all entries, in their order; not in it are times, unless the form says so. Every string is preceded by its length.
 type ContentHash struct {
 	h hash.Hash
+	// dated: times count.
+	dated bool
 	// buffer collects one entry.
 	buffer []byte
 }
 
 // NewContentHash returns a ContentHash of nothing yet, of a layer of a form.
 func NewContentHash(form Form) *ContentHash {
-	c := &ContentHash{h: sha256.New()}
+	c := &ContentHash{h: sha256.New(), dated: form.IsDated()}
 	c.text(contentVersion)
 	if form != Unix {
 		c.text(string(form))
@@ -51,6 +53,9 @@ func (c *ContentHash) Add(e *Entry) {
 	}
 	if e.Sum != nil {
 		c.buffer = append(c.buffer, e.Sum[:]...)
+	}
+	if c.dated {
+		c.buffer = binary.BigEndian.AppendUint64(c.buffer, uint64(e.ModTime.Unix())) // as archives have it
 	}
 	c.flush()
 }
@@ -77,9 +82,9 @@ func flag(b bool) byte {
 	return 0
 }
 
-// ContentID reads what has no Sum yet and returns the content ID of a stream.
-func ContentID(entries Entries) (v1.Hash, error) {
-	c := NewContentHash(Unix)
+// ContentID reads what has no Sum yet and returns the content ID of a stream, as that of a layer of a form.
+func ContentID(entries Entries, form Form) (v1.Hash, error) {
+	c := NewContentHash(form)
 	for e, err := range entries {
 		if err != nil {
 			return v1.Hash{}, err

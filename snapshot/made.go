@@ -56,8 +56,8 @@ func (s *Store) NewLayer(ctx context.Context, entries Entries, form Form) *Layer
 }
 
 // newUpper returns the layer that consists of entries, which were found in dir, the directory tree/fs.
-func (s *Store) newUpper(ctx context.Context, tree string, dir *os.File, entries Entries) *Layer {
-	m := &made{store: s, entries: cancellable(ctx, entries), tree: tree}
+func (s *Store) newUpper(ctx context.Context, tree string, dir *os.File, entries Entries, form Form) *Layer {
+	m := &made{Layer: Layer{form: form}, store: s, entries: cancellable(ctx, entries), tree: tree}
 	m.unpacking.Store(true)
 	return m.layer(func() (unpackedTree, error) { return unpackedTree{dir: dir}, nil })
 }

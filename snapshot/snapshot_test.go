@@ -338,7 +338,7 @@ func change(t testing.TB, s *snapshot.Store, layers []*snapshot.Layer, f func(ro
 		t.Fatal(err)
 	}
 	f(fmt.Sprintf("/proc/self/fd/%d", a.Root().Fd()))
-	l, err := a.Commit(t.Context(), func(e snapshot.Entries) snapshot.Entries { return e })
+	l, err := a.Commit(t.Context(), snapshot.Unix, func(e snapshot.Entries) snapshot.Entries { return e })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -540,7 +540,7 @@ func testXattrs(t *testing.T, openStore opener) {
 	}
 	// A changed file takes its capability into the layer, in the form that does not name a user namespace.
 	must(t, os.Chmod(fmt.Sprintf("/proc/self/fd/%d/f", a.Root().Fd()), 0o711))
-	l, err := a.Commit(t.Context(), func(e snapshot.Entries) snapshot.Entries { return e })
+	l, err := a.Commit(t.Context(), snapshot.Unix, func(e snapshot.Entries) snapshot.Entries { return e })
 	must(t, err)
 	r, err := l.Uncompressed()
 	must(t, err)

@@ -18,7 +18,25 @@ const (
 	// Windows has all files below "Files", beside a directory "Hives", with attributes and security
 	// descriptors in PAX records, as Windows' own tools write it (hcsshim's backuptar).
 	Windows Form = "windows"
+	// unixDated and windowsDated are the same, of layers of which the times count as content.
+	unixDated    Form = "dated"
+	windowsDated Form = "windows dated"
 )
+
+// Dated returns f for a layer whose times are part of its content: two that differ only in them are not the same
+// layer. That is for layers whose times are as reproducible as all else in them.
+func (f Form) Dated() Form {
+	if f.IsWindows() {
+		return windowsDated
+	}
+	return unixDated
+}
+
+// IsDated reports whether times count as content.
+func (f Form) IsDated() bool { return f == unixDated || f == windowsDated }
+
+// IsWindows reports whether the archive is one for Windows.
+func (f Form) IsWindows() bool { return f == Windows || f == windowsDated }
 
 const (
 	windowsFiles = "Files"
@@ -34,7 +52,7 @@ const (
 
 // headers returns the tar headers of an entry in the form f.
 func (f Form) headers(e *Entry) iter.Seq[*tar.Header] {
-	if f == Unix {
+	if !f.IsWindows() {
 		return headers(e)
 	}
 	return func(yield func(*tar.Header) bool) {
@@ -59,7 +77,7 @@ func (f Form) headers(e *Entry) iter.Seq[*tar.Header] {
 
 // preamble returns the headers before those of the first entry.
 func (f Form) preamble() []*tar.Header {
-	if f == Unix {
+	if !f.IsWindows() {
 		return nil
 	}
 	// A time that does not depend on when, so that the bytes do not either.
@@ -86,7 +104,7 @@ func windowsAttributes(h *tar.Header) {
 
 // strip takes the form off the names of a header. A header that is not of a file is dropped.
 func (f Form) strip(h *tar.Header) bool {
-	if f == Unix {
+	if !f.IsWindows() {
 		return true
 	}
 	name, ok := strings.CutPrefix(h.Name, windowsFiles+"/")

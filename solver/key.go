@@ -88,6 +88,9 @@ func (o Local) describe(t *Text) {
 	for _, p := range o.Exclude {
 		t.add("exclude", p)
 	}
+	if o.Epoch != nil {
+		t.add("epoch", strconv.FormatInt(*o.Epoch, 10))
+	}
 }
 
 func (o HTTP) describe(t *Text) {

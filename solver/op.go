@@ -34,6 +34,9 @@ type Local struct {
 	Dir string
 	// Exclude holds the patterns of the ignore file.
 	Exclude []string
+	// Epoch, if not nil, is the time in seconds since 1970 that all files have, whatever the system says. It is
+	// part of what the tree holds.
+	Epoch *int64
 }
 
 // HTTP is a tree of one file fetched from a URL.

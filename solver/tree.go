@@ -22,6 +22,8 @@ type Files struct {
 	// Exclude holds the patterns of files that are not part of it.
 	Exclude []string
 	Inline  []InlineFile
+	// Epoch, if not nil, is the time in seconds since 1970 that all files have.
+	Epoch *int64
 }
 
 // With returns t with l on top.

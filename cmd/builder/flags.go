@@ -18,7 +18,7 @@ type buildFlags struct {
 	noCacheFilter, allow, annotations              []string
 	cacheFrom, cacheTo                             []string
 	noCache, pull, push, noPush, quiet             bool
-	squash                                         bool
+	squash, reproducible                           bool
 	check, debug                                   bool
 
 	root, sandbox, snapshotter string
@@ -74,6 +74,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	s.StringArrayVarP(&f.outputs, "output", "o", nil, "where to put the result: type=registry|image|oci|docker|local|tar|cacheonly[,dest=PATH]...")
 	s.StringVar(&f.load, "load", "", "load the image into docker, podman, nerdctl or containerd: into the first that runs, or =NAME")
 	s.Lookup("load").NoOptDefVal = loadAny
+	s.BoolVar(&f.reproducible, "reproducible", false, "make the same image wherever and whenever it is built: nothing is younger than SOURCE_DATE_EPOCH, which is the time of the context's commit, else 0, if it is not set")
 	s.BoolVar(&f.squash, "squash", false, "make one layer of all that the Dockerfile adds to its base")
 	s.StringArrayVar(&f.annotations, "annotation", nil, "add an annotation, [index:|manifest:|manifest[PLATFORM]:]NAME=VALUE")
 	f.supply.add(s)

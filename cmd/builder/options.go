@@ -41,6 +41,8 @@ type buildOptions struct {
 	resources sandbox.Resources
 	network   solver.Network
 	outputs   []outputSpec
+	// contextEpoch is the time of the files of directories, nil if they have their own.
+	contextEpoch *int64
 	// cacheFrom and cacheTo are the shared caches.
 	cacheFrom, cacheTo []cacheSpec
 	progress           display.Mode

@@ -114,7 +114,7 @@ func (o *buildOptions) readOutputHosts() {
 
 // rewriteTimes reports whether an output wants no file to be younger than the epoch.
 func (o *buildOptions) rewriteTimes() bool {
-	return slices.ContainsFunc(o.outputs, func(spec outputSpec) bool { return spec.rewriteTimes })
+	return o.reproducible || slices.ContainsFunc(o.outputs, func(spec outputSpec) bool { return spec.rewriteTimes })
 }
 
 // readAnnotations adds --annotation to the outputs that have images.

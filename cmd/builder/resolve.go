@@ -69,7 +69,7 @@ func (b *build) Context(ctx context.Context, name string, p v1.Platform) (fronte
 	}
 	info, err := os.Stat(value)
 	if err == nil && info.IsDir() {
-		return directoryContext(name, value)
+		return b.directoryContext(name, value)
 	}
 	if ref, ok, err := frontend.ParseGitRef(value); ok {
 		if err != nil {
@@ -96,7 +96,7 @@ func imageContext(base frontend.Base, p v1.Platform) frontend.Context {
 }
 
 // directoryContext is a directory of the user, without what its own ignore file hides.
-func directoryContext(name, value string) (frontend.Context, error) {
+func (b *build) directoryContext(name, value string) (frontend.Context, error) {
 	dir, err := filepath.Abs(value)
 	if err != nil {
 		return frontend.Context{}, err
@@ -107,7 +107,7 @@ func directoryContext(name, value string) (frontend.Context, error) {
 	}
 	defer root.Close()
 	ignore, err := readIgnore(root, nil, "")
-	return treeContext(solver.Local{Name: name, Dir: dir, Exclude: ignore}), err
+	return treeContext(solver.Local{Name: name, Dir: dir, Exclude: ignore, Epoch: b.contextEpoch}), err
 }
 
 // stageContext is a stage of the Dockerfile under another name.

@@ -163,6 +163,9 @@ func (s storeLayers) Lend(ctx context.Context, blob v1.Layer, t cache.Traits) (v
 	if t.Windows {
 		form = snapshot.Windows
 	}
+	if t.Dated {
+		form = form.Dated()
+	}
 	return s.store.Lend(ctx, snapshot.Lent{Blob: blob, Content: t.Content, Form: form, Created: t.Created})
 }
 
@@ -172,7 +175,7 @@ func (s storeLayers) Traits(l v1.Layer) (t cache.Traits, err error) {
 	if err != nil {
 		return t, err
 	}
-	t.Windows = ours.Form() == snapshot.Windows
+	t.Windows, t.Dated = ours.Form().IsWindows(), ours.Form().IsDated()
 	if t.Content, err = ours.ContentID(); err != nil {
 		return t, err
 	}

@@ -39,6 +39,7 @@ const maxDockerfile = 4 << 20
 
 // readSource finds the Dockerfile and the context that the arguments name.
 func (b *build) readSource(ctx context.Context) (*source, error) {
+	b.settleEpoch(ctx)
 	if b.context == "-" {
 		if b.file == "-" {
 			return nil, usagef("the context and the Dockerfile cannot both be standard input")
@@ -90,7 +91,7 @@ func (b *build) fromDirectory(ctx context.Context) (*source, error) {
 	if s.ignore, err = readIgnore(root, beside, filepath.Base(s.filename)); err != nil {
 		return nil, err
 	}
-	s.context = solver.NewVertex(solver.Vertex{Op: solver.Local{Name: "context", Dir: dir, Exclude: s.ignore}})
+	s.context = solver.NewVertex(solver.Vertex{Op: solver.Local{Name: "context", Dir: dir, Exclude: s.ignore, Epoch: b.contextEpoch}})
 	return s, nil
 }
 

@@ -28,6 +28,8 @@ type contextFS struct {
 	sums *snapshot.Sums
 	// matcher is nil if nothing is excluded.
 	matcher *patternmatcher.PatternMatcher
+	// epoch is the time of all files, nil if they have their own.
+	epoch *time.Time
 
 	mu sync.Mutex
 	// matches remembers how directories matched, which decides about what is in them.
@@ -55,6 +57,10 @@ func (w *Worker) openContext(f *solver.Files) (*contextFS, error) {
 		return nil, err
 	}
 	c := &contextFS{dir: snapshot.NewDir(dir), sums: sums, matches: map[string]patternmatcher.MatchInfo{}}
+	if f.Epoch != nil {
+		at := time.Unix(*f.Epoch, 0)
+		c.epoch = &at
+	}
 	if len(f.Exclude) > 0 {
 		if c.matcher, err = patternmatcher.New(f.Exclude); err != nil {
 			return nil, fmt.Errorf("reading the ignore patterns: %w", err)
@@ -103,6 +109,9 @@ func (c *contextFS) seen(e *snapshot.Entry) *snapshot.Entry {
 	ours := *e
 	ours.UID, ours.GID, ours.Xattrs = 0, 0, nil
 	c.sums.Know(&ours)
+	if c.epoch != nil {
+		ours.ModTime = *c.epoch
+	}
 	return &ours
 }
 

@@ -42,7 +42,7 @@ func (w *Worker) copy(ctx context.Context, v *solver.Vertex, op solver.Copy, inp
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, w.guarded(v, clamped(blamed(entries, v), v.Epoch)), form(inputs[0])), nil
+	return w.Store.NewLayer(ctx, w.guarded(v, clamped(blamed(entries, v), v.Epoch)), form(v, inputs[0])), nil
 }
 
 // blamed gives the same stream, whose error is that of the step v however late it comes up.

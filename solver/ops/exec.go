@@ -39,7 +39,7 @@ func (w *Worker) exec(ctx context.Context, v *solver.Vertex, op solver.Exec, inp
 		root.Discard()
 		return nil, err
 	}
-	return root.Commit(ctx, func(e snapshot.Entries) snapshot.Entries { return w.guarded(v, clamped(e, v.Epoch)) })
+	return root.Commit(ctx, form(v, inputs[0]), func(e snapshot.Entries) snapshot.Entries { return w.guarded(v, clamped(e, v.Epoch)) })
 }
 
 // run is one command on its way.

@@ -78,7 +78,7 @@ func (w *Worker) Inspect(v *solver.Vertex, l v1.Layer) error {
 		return err
 	}
 	defer r.Close()
-	for e, err := range w.guarded(v, snapshot.ReadTar(r, form(solver.Tree{Layers: []v1.Layer{l}}))) {
+	for e, err := range w.guarded(v, snapshot.ReadTar(r, form(v, solver.Tree{Layers: []v1.Layer{l}}))) {
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func (w *Worker) mkdir(ctx context.Context, v *solver.Vertex, op solver.Mkdir, b
 		if err == nil && e.Kind != snapshot.Directory {
 			err = fmt.Errorf("/%s is not a directory", dir)
 		}
-		return w.Store.NewLayer(ctx, snapshot.Listed(nil), form(below)), err
+		return w.Store.NewLayer(ctx, snapshot.Listed(nil), form(v, below)), err
 	}
 	c := &copier{worker: w, base: base, now: time.Now(), mode: mode{octal: true, bits: op.Mode}}
 	if err := checkOwner(v, op.Owner); err != nil {
@@ -41,5 +41,5 @@ func (w *Worker) mkdir(ctx context.Context, v *solver.Vertex, op solver.Mkdir, b
 	if err != nil {
 		return nil, err
 	}
-	return w.Store.NewLayer(ctx, w.guarded(v, clamped(snapshot.Listed(made), v.Epoch)), form(below)), nil
+	return w.Store.NewLayer(ctx, w.guarded(v, clamped(snapshot.Listed(made), v.Epoch)), form(v, below)), nil
 }

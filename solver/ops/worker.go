@@ -71,7 +71,7 @@ func (w *Worker) Source(ctx context.Context, v *solver.Vertex) (solver.Tree, err
 	case solver.Image:
 		return w.image(ctx, v, op)
 	case solver.Local:
-		return solver.Tree{Local: &solver.Files{Dir: op.Dir, Exclude: op.Exclude}}, nil
+		return solver.Tree{Local: &solver.Files{Dir: op.Dir, Exclude: op.Exclude, Epoch: op.Epoch}}, nil
 	case solver.Inline:
 		return solver.Tree{Local: &solver.Files{Inline: op.Files}}, nil
 	case solver.HTTP:
@@ -128,7 +128,11 @@ func (w *Worker) Digest(_ context.Context, v *solver.Vertex, i int, t solver.Tre
 	default:
 		return v1.Hash{}, fmt.Errorf("%T has no input %d", v.Op, i)
 	}
-	return snapshot.ContentID(snapshot.Chain(read...))
+	entries, form := snapshot.Chain(read...), snapshot.Unix
+	if _, copied := v.Op.(solver.Copy); copied && v.Epoch != nil { // the times that remain are part of the result
+		entries, form = clamped(entries, v.Epoch), form.Dated()
+	}
+	return snapshot.ContentID(entries, form)
 }
 
 // Run does the step and returns the layer that it adds to its first input.
@@ -153,14 +157,19 @@ func (w *Worker) step(ctx context.Context, v *solver.Vertex, inputs []solver.Tre
 	}
 }
 
-// form is how a layer on top of t is packed: as those of the image that t is built on.
-func form(t solver.Tree) snapshot.Form {
-	for _, l := range t.Layers {
-		if ours, ok := l.(*snapshot.Layer); ok && ours.Form() == snapshot.Windows {
-			return snapshot.Windows
+// form is how the layer that v makes on top of a tree is packed: as those of the image that is built on. Where times
+// are set they are part of what it holds.
+func form(v *solver.Vertex, below solver.Tree) snapshot.Form {
+	f := snapshot.Unix
+	for _, l := range below.Layers {
+		if ours, ok := l.(*snapshot.Layer); ok && ours.Form().IsWindows() {
+			f = snapshot.Windows
 		}
 	}
-	return snapshot.Unix
+	if v.Epoch != nil {
+		return f.Dated()
+	}
+	return f
 }
 
 // layers returns the layers of a tree as those of the store, which they are.
