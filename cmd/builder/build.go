@@ -133,6 +133,11 @@ func (b *build) run(ctx context.Context) error {
 		return err
 	}
 	b.guard = b.newGuard()
+	if b.verify != nil {
+		if err := b.verify.resolve(ctx, b.client, b.buildOptions); err != nil {
+			return err
+		}
+	}
 	if err := b.openOutputs(); err != nil {
 		return err
 	}

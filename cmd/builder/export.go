@@ -25,6 +25,9 @@ func (b *build) export(ctx context.Context, trees []solver.Tree) error {
 			return fmt.Errorf("squashing layers: %w", err)
 		}
 	}
+	if b.verify != nil {
+		return b.compare(ctx, trees)
+	}
 	var all []exporter.Written
 	for i := range b.outputs {
 		out := &b.outputs[i]

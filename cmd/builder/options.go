@@ -41,6 +41,8 @@ type buildOptions struct {
 	resources sandbox.Resources
 	network   solver.Network
 	outputs   []outputSpec
+	// verify, if not nil, is what the result is compared with instead of being put anywhere.
+	verify *verification
 	// contextEpoch is the time of the files of directories, nil if they have their own.
 	contextEpoch *int64
 	// cacheFrom and cacheTo are the shared caches.
