@@ -7,7 +7,7 @@ TESTFLAGS ?=
 CONFORMANCE ?= ../shared/conformance
 LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: help build demo test check unit toybox e2e fuzz conformance bench bench-micro clean
+.PHONY: help build demo test check unit toybox e2e fuzz conformance bench bench-micro environments clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ bench: build ## compare the speed of whole commands with other builders
 
 bench-micro: ## measure the inner loops, in the format of benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count=6 ./...
+
+environments: ## run builder where it may run, from laptops to locked-down pods, and print a table: as root
+	bench/environments/run.sh $(ENVIRONMENTS)
 
 clean: ## remove what make has made
 	rm -rf bin

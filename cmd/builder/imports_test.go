@@ -43,11 +43,12 @@ func mayImport() map[string][]string {
 			"registry", "sbom", "snapshot", "solver", "solver/ops", "solver/sandbox",
 		},
 		// What tests, examples and measurements are made of.
-		"internal/toyimage": {},
-		"internal/testuser": {},
-		"e2e":               {},
-		"examples/demo":     {"internal/toyimage"},
-		"bench":             {"internal/toyimage", "registry"},
+		"internal/toyimage":  {},
+		"internal/testuser":  {},
+		"e2e":                {},
+		"examples/demo":      {"internal/toyimage"},
+		"bench":              {"internal/toyimage", "registry"},
+		"bench/environments": {},
 	}
 }
 
@@ -55,7 +56,7 @@ func mayImport() map[string][]string {
 func onlyIn() map[string][]string {
 	return map[string][]string{
 		"github.com/moby/buildkit":         {"frontend"},
-		"github.com/moby/profiles/seccomp": {"solver/sandbox"},
+		"github.com/moby/profiles/seccomp": {"bench/environments", "solver/sandbox"},
 		"github.com/spf13/":                {"cmd/builder"},
 		"golang.org/x/term":                {"cmd/builder/display"},
 	}

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Builds the Dockerfiles beside this file and prints a line for each case: its name, pass, refused or fail,
+# and what was seen. Refused is exit status 4: the builder has said that the machine cannot do it.
+# REPOSITORY is where images are pushed to, BASE the base image, CASES the cases; all come from the file
+# "settings" in the working directory, and results go to "results" there.
+cd "${WORK:-/work}" || exit 1
+set -a; . ./settings; set +a
+here=$(dirname "$(readlink -f "$0")")
+: > results
+
+report() { printf '%s\t%s\t%s\n' "$1" "$2" "$(tr '\n\t' '  ' <<< "$3" | cut -c 1-300 | sed 's/ *$//')" | tee -a results; }
+
+# build NAME [OPTION...]: output goes to the file NAME.log
+build() {
+	local name=$1; shift
+	NO_COLOR=1 timeout 600 builder build --progress plain --build-arg "BASE=$BASE" --build-arg SOURCE_DATE_EPOCH=1700000000 \
+		${SANDBOX:+--sandbox "$SANDBOX"} "$@" "$here/$name" > "$name.log" 2>&1
+}
+
+why() { grep '^builder: ' "$1.log" | tail -1 || tail -1 "$1.log"; }
+
+digest() { sed -n 's/^linux\/[^ ]* \(sha256:[0-9a-f]*\).*/\1/p' "$1.log" | tail -1; }
+
+# image NAME [OPTION...]: builds and pushes, twice; the second time nothing may run
+image() {
+	local name=$1 first; shift
+	set -- -o "type=image,name=$REPOSITORY/$name,push=true,rewrite-timestamp=true" "$@"
+	build "$name" "$@"
+	case $? in
+	0) ;;
+	4) report "$name" refused "$(why "$name")"; return ;;
+	*) report "$name" fail "$(why "$name")"; return ;;
+	esac
+	first=$(digest "$name")
+	build "$name" "$@" || { report "$name" fail "second time: $(why "$name")"; return; }
+	grep -q ' 0 steps run' "$name.log" || { report "$name" fail "the second build ran steps: $(grep '^built' "$name.log")"; return; }
+	[ "$first" = "$(digest "$name")" ] || { report "$name" fail "the second build gave another image"; return; }
+	report "$name" pass "$first"
+}
+
+# a RUN that fails must exit with 1 and tell its status and its words
+failing() {
+	build fails -o type=cacheonly
+	case $? in
+	1) if grep -q 'exit code: 23' fails.log && grep -q 'words to find' fails.log; then report fails pass "exit 1"; else report fails fail "$(why fails)"; fi ;;
+	4) report fails refused "$(why fails)" ;;
+	*) report fails fail "$(why fails)" ;;
+	esac
+}
+
+doctor() {
+	NO_COLOR=1 timeout 100 builder doctor ${SANDBOX:+--sandbox "$SANDBOX"} > doctor.log 2>&1
+	local status=$? rung
+	rung=$(sed -n 's/^sandbox: \([a-z]*\).*/\1/p' doctor.log)
+	case $status in
+	0) report doctor pass "$rung, $(sed -n 's/.*writable trees *//p' doctor.log)" ;;
+	4) report doctor refused "${rung:-none}" ;;
+	*) report doctor fail "exit $status: $(tail -1 doctor.log)" ;;
+	esac
+}
+
+mkdir -p "$HOME"
+echo -n hunter2 > word
+: >> apt.conf
+for c in $CASES; do
+	case $c in
+	doctor) doctor ;;
+	fails) failing ;;
+	mounts) image mounts --secret id=word,src=word ;;
+	apt) image apt --secret id=apt,src=apt.conf ;;
+	foreign) image foreign --platform linux/arm64 ;;
+	*) image "$c" ;;
+	esac
+done
