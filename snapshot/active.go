@@ -71,6 +71,9 @@ func (a *Active) copyRoot() error {
 	return setDirMetadata(dir, e, a.store.owners)
 }
 
+// Below returns the tree as it was before anything was changed in it, for reading.
+func (a *Active) Below() *View { return a.below }
+
 // Root returns the root directory of the tree: a mount that is attached nowhere, or a directory.
 func (a *Active) Root() *os.File { return a.tree.root() }
 

@@ -35,7 +35,7 @@ func (w *Worker) exec(ctx context.Context, v *solver.Vertex, op solver.Exec, inp
 		return nil, err
 	}
 	r := &run{worker: w, op: op, inputs: inputs, emit: emit}
-	if err := r.run(ctx, v, root, ours); err != nil {
+	if err := r.run(ctx, v, root); err != nil {
 		root.Discard()
 		return nil, err
 	}
@@ -54,18 +54,14 @@ type run struct {
 	undo []func()
 }
 
-// run runs the command on root, a writable tree of the layers.
-func (r *run) run(ctx context.Context, v *solver.Vertex, root *snapshot.Active, layers []*snapshot.Layer) error {
+// run runs the command on root, a writable tree.
+func (r *run) run(ctx context.Context, v *solver.Vertex, root *snapshot.Active) error {
 	defer func() {
 		for _, f := range slices.Backward(r.undo) {
 			f()
 		}
 	}()
-	tree, err := r.worker.Store.View(layers)
-	if err != nil {
-		return err
-	}
-	user, home, err := commandUser(tree, r.op.User)
+	user, home, err := commandUser(root.Below(), r.op.User)
 	if err != nil {
 		return err
 	}
