@@ -133,6 +133,7 @@ func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
 	case <-ctx.Done():
 		return loose{}, context.Cause(ctx)
 	}
+	defer i.store.span("unpack " + i.chain.Hex[:12])()
 	archive, err := i.blob.Uncompressed()
 	if err != nil {
 		return loose{}, err

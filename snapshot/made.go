@@ -128,6 +128,7 @@ func (m *made) packOnce(c Compression) (*packed, error) {
 	var p *packed
 	m.store.packing <- struct{}{}
 	defer func() { <-m.store.packing }()
+	defer m.store.span("pack " + filepath.Base(m.tree))()
 	err := m.store.withSpace(func() error {
 		return m.withListing(func(list *listingWriter) (err error) {
 			p, err = m.store.pack(m.entries, packing{form: m.form, compression: c, exact: m.exact.Load()}, list)
@@ -142,6 +143,7 @@ func (m *made) packOnce(c Compression) (*packed, error) {
 
 // hash reads the entries for the content ID alone.
 func (m *made) hash() (id v1.Hash, err error) {
+	defer m.store.span("hash " + filepath.Base(m.tree))()
 	err = m.withListing(func(list *listingWriter) error {
 		for e, err := range m.entries {
 			if err == nil {
@@ -162,6 +164,7 @@ func (m *made) hash() (id v1.Hash, err error) {
 
 // unpack writes the layer into a directory.
 func (m *made) unpack() (u unpackedTree, err error) {
+	defer m.store.span("write " + filepath.Base(m.tree))()
 	err = m.store.withSpace(func() error {
 		u, err = m.unpackOnce()
 		return err

@@ -46,6 +46,8 @@ type Store struct {
 	leased sync.Map
 	boot   string
 	serial atomic.Int64
+	// span is told of work on layers.
+	span func(what string) (end func())
 	// packing has a slot for each layer that is packed at once.
 	packing chan struct{}
 
@@ -65,6 +67,8 @@ type Options struct {
 	Driver Driver
 	// Shelves are other places that count as parts of the store.
 	Shelves []Shelf
+	// Span, if not nil, is told when work on a layer begins, and by end when it ends.
+	Span func(what string) (end func())
 }
 
 // Open opens the store at path and makes it if it is missing. Close it at the end.
@@ -78,6 +82,9 @@ func Open(path string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("opening the store %s: %w", path, err)
 	}
 	s.plain = newPlain(s)
+	if s.span = o.Span; s.span == nil {
+		s.span = func(string) func() { return func() {} }
+	}
 	s.driver = sync.OnceValues(func() (chosenDriver, error) { return s.chooseDriver(o.Driver) })
 	return s, nil
 }

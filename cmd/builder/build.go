@@ -72,10 +72,14 @@ type build struct {
 
 // run builds.
 func (o *buildOptions) run(ctx context.Context) error {
-	w, err := enter(o.rung, o.root, o.displayOptions())
+	trace := newTracer(o.trace)
+	shown := o.displayOptions()
+	shown.Observe = trace.event
+	w, err := enter(o.rung, o.root, shown)
 	if err != nil {
 		return err
 	}
+	w.trace = trace
 	b := &build{
 		buildOptions: o, workshop: w, started: time.Now().UTC().Truncate(time.Second), predicates: map[predicateOf][]byte{},
 	}
@@ -87,8 +91,13 @@ func (o *buildOptions) run(ctx context.Context) error {
 	} else {
 		good, err = b.call(ctx)
 	}
+	closed := trace.phase("close")
 	if closing := w.close(); err == nil {
 		err = closing
+	}
+	closed()
+	if writing := trace.write(o.trace); err == nil {
+		err = writing
 	}
 	if err != nil {
 		return b.fail(ctx, err)
@@ -159,6 +168,7 @@ func (b *build) run(ctx context.Context) error {
 
 // lower reads the Dockerfile and turns it into a graph for each platform.
 func (b *build) lower(ctx context.Context) (err error) {
+	defer b.trace.phase("lower")()
 	if b.source, err = b.readSource(ctx); err != nil {
 		return err
 	}
@@ -206,6 +216,7 @@ func (b *build) solve(ctx context.Context) error {
 }
 
 func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
+	defer b.trace.phase("solve")()
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
 		Settled: b.inline != nil, Beside: b.generators,

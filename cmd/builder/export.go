@@ -20,6 +20,7 @@ import (
 
 // export makes images of the trees and gives them to the outputs.
 func (b *build) export(ctx context.Context, trees []solver.Tree) error {
+	defer b.trace.phase("export")()
 	if b.squash {
 		if err := b.squashAll(ctx, trees); err != nil {
 			return fmt.Errorf("squashing layers: %w", err)

@@ -12,6 +12,7 @@ type buildFlags struct {
 	preset                                         string
 	file, target, iidFile, metadataFile            string
 	network, cgroupParent, shmSize, progress, call string
+	trace                                          string
 	load                                           string
 	tags, platforms, buildArgs, labels, contexts   []string
 	outputs, secrets, ssh, addHosts, ulimits       []string
@@ -80,6 +81,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 	f.supply.add(s)
 	s.StringVar(&f.iidFile, "iidfile", "", "write the image's ID to a file")
 	s.StringVar(&f.metadataFile, "metadata-file", "", "write what was built to a file, as JSON")
+	s.StringVar(&f.trace, "trace", "", "write what ran when to a file, as trace events (ui.perfetto.dev shows them)")
 	s.StringVar(&f.progress, "progress", "auto", "how to show progress: auto, tty, plain, json or quiet")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but the image's ID")
 	s.BoolVarP(&f.debug, "debug", "D", false, "tell more")

@@ -27,11 +27,13 @@ import (
 type workshop struct {
 	host    *sandbox.Host
 	display *display.Display
-	path    string
-	store   *snapshot.Store
-	client  *registry.Client
-	http    *fetch.HTTP
-	git     *fetch.Git
+	// trace is nil unless it was asked for.
+	trace  *tracer
+	path   string
+	store  *snapshot.Store
+	client *registry.Client
+	http   *fetch.HTTP
+	git    *fetch.Git
 	// resolved are the images that names stand for.
 	resolved images
 	// fetched is what names of sources stood for.
@@ -72,6 +74,7 @@ func (w *workshop) openStore(driver snapshot.Driver) (err error) {
 	}
 	w.store, err = snapshot.Open(w.path, snapshot.Options{
 		Owners: owners(w.host), Driver: driver, Shelves: []snapshot.Shelf{downloads{w.path}},
+		Span: w.trace.layer,
 	})
 	if err != nil {
 		return &usageError{err}

@@ -24,6 +24,8 @@ type Options struct {
 	Colour bool
 	// Size gives the size of the terminal in cells; needed for TTY. It is asked before each frame.
 	Size func() (width, height int)
+	// Observe, if not nil, is told every event.
+	Observe func(solver.Event)
 	// Platform is the only one that was asked for, which need not be mentioned; empty if there are several.
 	Platform string
 }
@@ -40,7 +42,8 @@ type drawing interface {
 
 // Display draws a build. It must be ended with Finish or Fail.
 type Display struct {
-	queue *queue
+	queue   *queue
+	observe func(solver.Event)
 	// stop ends the goroutine that writes, which then closes stopped.
 	stop, stopped chan struct{}
 
@@ -54,7 +57,7 @@ type Display struct {
 
 // Start begins to draw. The build begins now.
 func Start(o Options) *Display {
-	d := &Display{queue: newQueue(o.Out), stop: make(chan struct{}), stopped: make(chan struct{})}
+	d := &Display{queue: newQueue(o.Out), observe: o.Observe, stop: make(chan struct{}), stopped: make(chan struct{})}
 	d.state.Began = time.Now()
 	d.choose(o)
 	go d.run()
@@ -82,6 +85,9 @@ func (d *Display) choose(o Options) {
 // text to be written unless a lot has piled up, and then for no more than a second; of a reader that does not
 // read at all, only output and progress are kept back.
 func (d *Display) Emit(e solver.Event) {
+	if d.observe != nil {
+		d.observe(e)
+	}
 	drop := !essential(e.Action) && !d.queue.room()
 	d.mu.Lock()
 	defer d.mu.Unlock()
