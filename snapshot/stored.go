@@ -3,7 +3,6 @@
 package snapshot
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,8 @@ import (
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/inflate"
 )
 
 // Stored returns the layer with a content ID that an earlier build has kept. A miss is fs.ErrNotExist.
@@ -89,7 +90,7 @@ func (s *Store) treeEntries(ctx context.Context, content v1.Hash, dir Dir) Entri
 
 // gunzip decompresses r and closes it with what it returns.
 func gunzip(r io.ReadCloser) (io.ReadCloser, error) {
-	z, err := gzip.NewReader(r)
+	z, err := inflate.NewReader(r)
 	if err != nil {
 		r.Close()
 		return nil, err

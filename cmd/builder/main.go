@@ -28,16 +28,12 @@ const (
 	exitMachine    = 4 // this machine cannot do it
 )
 
-// Memory may grow to five times what is in use before garbage is collected, because that is little, as long
-// as all of it stays below the limit.
-const (
-	garbagePercent = 400
-	memoryLimit    = 100 << 20
-)
+// garbagePercent lets memory grow to three times what is in use before garbage is collected, because that is
+// little.
+const garbagePercent = 200
 
 func main() {
 	debug.SetGCPercent(garbagePercent)
-	debug.SetMemoryLimit(memoryLimit)
 	root := newRoot()
 	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
