@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -28,6 +29,9 @@ func (r *run) agent(ctx context.Context, m solver.Mount, scratch string) ([]sand
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !r.worker.Host.Mounts() { // it has to be on the file system that it is moved to
+		scratch = filepath.Join(r.worker.Store.Temporary(), filepath.Base(filepath.Dir(scratch))+".socket")
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", scratch)
 	if err != nil {

@@ -50,6 +50,8 @@ type run struct {
 	emit   func(solver.Event)
 	// env is what the mounts add to the environment.
 	env []string
+	// cache are the directories of cache mounts, by name.
+	cache map[string]*snapshot.CacheDir
 	// undo ends what the mounts need, last first.
 	undo []func()
 }

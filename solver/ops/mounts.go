@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
@@ -40,6 +39,9 @@ func (r *run) mounts(ctx context.Context, v *solver.Vertex) ([]sandbox.Mount, er
 	mounts := []sandbox.Mount{
 		{Target: "/etc/hosts", Source: hosts, ReadOnly: true},
 		{Target: "/etc/resolv.conf", Source: resolv, ReadOnly: true},
+	}
+	if err := r.caches(ctx, v); err != nil {
+		return nil, err
 	}
 	for i, m := range r.op.Mounts {
 		if reserved(m.Target) {
@@ -113,7 +115,7 @@ func (r *run) mount(ctx context.Context, v *solver.Vertex, m solver.Mount, scrat
 	case solver.MountSSH:
 		return r.agent(ctx, m, scratch)
 	case solver.MountCache:
-		source, err = r.cache(ctx, v, m)
+		source, err = r.cached(ctx, v, m)
 	case solver.MountBind:
 		source, err = r.bind(ctx, m)
 	default:
@@ -199,76 +201,6 @@ func rooted(entries snapshot.Entries, top *snapshot.Entry) snapshot.Entries {
 			}
 		}
 	}
-}
-
-// cache opens the directory of a cache mount.
-func (r *run) cache(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os.File, error) {
-	sharing := map[solver.Sharing]snapshot.Sharing{
-		solver.SharingPrivate: snapshot.Private, solver.SharingLocked: snapshot.Locked,
-	}[m.Sharing]
-	name := cacheName(m)
-	if m.Input > 0 {
-		id, err := r.worker.Digest(ctx, v, m.Input, r.inputs[m.Input])
-		if err != nil {
-			return nil, err
-		}
-		name += "\n" + id.String()
-	}
-	if r.worker.Mounted != nil {
-		r.worker.Mounted(name)
-	}
-	c, err := r.worker.Store.OpenCache(ctx, name, sharing, func(dir *os.File) error { return r.newCache(ctx, dir, name, m) })
-	if err != nil {
-		return nil, err
-	}
-	r.undo = append(r.undo, c.Close)
-	if path.Clean("/"+m.Source) == "/" || m.Input > 0 {
-		return c.Dir, nil
-	}
-	// Another command may be changing what is in it: no links, and what is opened is what is mounted.
-	f, err := inroot.OpenReal(c.Dir, m.Source, unix.O_PATH)
-	if err != nil {
-		return nil, missing(err, m.Source)
-	}
-	return r.keep(f), nil
-}
-
-// cacheName identifies a cache directory: one that begins otherwise is another. Platforms share them, as with
-// BuildKit; who wants one for each puts $TARGETPLATFORM into the id.
-func cacheName(m solver.Mount) string {
-	return fmt.Sprintf("%s\n%d:%d:%o", m.ID, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
-}
-
-// newCache gives a new cache directory what it holds elsewhere, or else what it begins with.
-func (r *run) newCache(ctx context.Context, dir *os.File, name string, m solver.Mount) error {
-	if r.worker.Lent == nil {
-		return r.fillCache(dir, m)
-	}
-	lent, err := r.worker.Lent(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r.fillCache(dir, m)
-	}
-	if err != nil {
-		return err
-	}
-	return r.worker.Store.UnpackCache(ctx, dir, lent)
-}
-
-// fillCache gives a new cache directory the content and metadata it begins with.
-func (r *run) fillCache(dir *os.File, m solver.Mount) error {
-	if m.Input > 0 {
-		fsys, err := r.worker.fs(r.inputs[m.Input])
-		if err != nil {
-			return err
-		}
-		if err := r.worker.Store.WriteTree(dir, snapshot.WithLinks(mounted(fsys, m))); err != nil {
-			return err
-		}
-	}
-	if m.UID == nil && m.GID == nil && m.Mode == nil {
-		return nil
-	}
-	return give(fmt.Sprintf("/proc/self/fd/%d/.", dir.Fd()), m, 0o755)
 }
 
 // give gives a file of ours the owner and mode that the mount asks for. Where the machine cannot give it to
