@@ -95,7 +95,7 @@ func startGateway(t *testing.T, dir string) string {
 	t.Cleanup(func() { _ = server.Wait() }) // the context has ended it
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		if c, err := new(net.Dialer).DialContext(t.Context(), "tcp", address); err == nil {
-			c.Close()
+			_ = c.Close()
 			return "http://" + address
 		}
 		if time.Now().After(deadline) {
@@ -107,11 +107,11 @@ func startGateway(t *testing.T, dir string) string {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 

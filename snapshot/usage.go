@@ -23,7 +23,7 @@ const (
 	ObjectBlob ObjectKind = "blob"
 	// ObjectCacheMount is a directory that RUN --mount=type=cache keeps things in.
 	ObjectCacheMount ObjectKind = "cachemount"
-	// ObjectRecord is the remembered result of a step.
+	// ObjectRecord is the remembered result of a step, or the account of a build.
 	ObjectRecord ObjectKind = "record"
 	// ObjectScan is what is remembered of a context.
 	ObjectScan ObjectKind = "scan"
@@ -144,12 +144,14 @@ func (s *Store) cacheMounts() (all []Object, err error) {
 }
 
 func (s *Store) records() (all []Object, err error) {
-	err = s.list("acts", func(op string, _ fs.FileInfo) error {
-		return s.list(op, func(name string, info fs.FileInfo) error {
-			all = append(all, Object{Kind: ObjectRecord, Name: name, Size: info.Size(), LastUsed: info.ModTime()})
-			return nil
-		})
-	})
+	add := func(name string, info fs.FileInfo) error {
+		all = append(all, Object{Kind: ObjectRecord, Name: name, Size: info.Size(), LastUsed: info.ModTime()})
+		return nil
+	}
+	err = s.list("acts", func(op string, _ fs.FileInfo) error { return s.list(op, add) })
+	for _, dir := range []string{"builds", "lists"} {
+		err = errors.Join(err, s.list(dir, add))
+	}
 	return all, err
 }
 

@@ -118,6 +118,7 @@ func (b *build) contentKey(n *node, inputs []Tree) (*Text, error) {
 		}
 		t.add("input content", strconv.Itoa(i), id.String())
 	}
+	n.worked(t.String())
 	return &t, nil
 }
 
@@ -252,6 +253,7 @@ func (b *build) remember(ctx context.Context, n *node, inputs []Tree, r Record, 
 		}
 		r, err := b.store(ctx, n, inputs, r)
 		done()
+		b.keepFiles(ctx, n, inputs)
 		if err == nil {
 			b.Cache.Use(ctx, r)
 		} else if ctx.Err() == nil {

@@ -19,11 +19,14 @@ type Worker interface {
 	Source(ctx context.Context, v *Vertex) (Tree, error)
 	// Digest names the content of what v reads of t, its i-th input (never the first).
 	Digest(ctx context.Context, v *Vertex, i int, t Tree) (v1.Hash, error)
+	// Files lists what v reads of t, its i-th input: the path of each file and a text that changes with it. It is nil
+	// if they are too many.
+	Files(ctx context.Context, v *Vertex, i int, t Tree) (map[string]string, error)
 	// Run does the step on the trees of its inputs and returns the layer that it adds to the first.
 	Run(ctx context.Context, v *Vertex, inputs []Tree, emit func(Event)) (v1.Layer, error)
 }
 
-// Solver solves graphs. All fields must be set except Beside, Settled and Ready.
+// Solver solves graphs. All fields must be set except Beside, Diary, Settled and Ready.
 type Solver struct {
 	Worker Worker
 	Cache  Cache
@@ -34,6 +37,8 @@ type Solver struct {
 	// Beside are vertices that are solved too. Their trees are given to use after those of the roots, but not to
 	// Ready.
 	Beside []*Vertex
+	// Diary remembers builds, so that the next one can say why a step runs; nil if nobody wants to know.
+	Diary Diary
 	// Settled: the trees are only given to use when what is known of their layers has been put into the cache.
 	Settled bool
 	// Ready, if not nil, is given every layer of the trees asked for as soon as it is final, so that it
@@ -70,6 +75,9 @@ func (s *Solver) Solve(ctx context.Context, roots []*Vertex, use func(context.Co
 		fail(err)
 	}
 	_ = b.background.Wait() // remembering cannot fail
+	if b.Diary != nil {
+		b.Diary.Write(b.account(nodes))
+	}
 	if cause := context.Cause(good); cause != nil && err != nil {
 		return cause
 	}
@@ -107,6 +115,14 @@ type node struct {
 	// origins are the shared caches that the result or one below it came from, set before solved is.
 	origins []string
 	solved  atomic.Bool
+
+	// told guards what is told of the step: what became of it and why, the step of the last build that was most like
+	// it, and the text of the content key once it was worked out.
+	told    sync.Mutex
+	outcome Outcome
+	reason  string
+	before  *StepAccount
+	content string
 
 	tree       func() (Tree, error)
 	definition func() (*Text, error)
@@ -266,12 +282,14 @@ func (b *build) source(ctx context.Context, n *node) (Tree, error) {
 
 // cached ends a step whose result was remembered.
 func (b *build) cached(n *node, base Tree, r *Record) Tree {
+	n.tell(OutcomeCached)
 	b.Emit(Event{Time: time.Now(), Action: ActionCached, Vertex: n.v.digest, Step: n.v.Step, Platform: n.v.Platform})
 	return b.finish(n, base, *r)
 }
 
 // predicted is cached for a record that was found by the definition.
 func (b *build) predicted(ctx context.Context, n *node, base Tree, r *Record) Tree {
+	n.worked(r.Content)
 	used := *r
 	used.Step, used.Shipped = n.v.Step.Text, n.shipped
 	if d, err := n.definition(); err == nil && used.Definition == "" {
@@ -281,6 +299,7 @@ func (b *build) predicted(ctx context.Context, n *node, base Tree, r *Record) Tr
 	return b.cached(n, base, r)
 }
 
+// finish ends a step that went well.
 func (b *build) finish(n *node, base Tree, r Record) Tree {
 	n.origins = slices.Concat(r.Origins, r.Below, n.below())
 	if n.shipped && b.Ready != nil {
@@ -343,9 +362,11 @@ func (b *build) perform(ctx context.Context, n *node, inputs []Tree) (v1.Layer, 
 		e.Time, e.Vertex = time.Now(), n.v.digest
 		b.Emit(e)
 	}
-	emit(Event{Action: ActionStart, Step: n.v.Step, Platform: n.v.Platform})
+	n.tell(OutcomeFailed) // until it has ended well
+	emit(Event{Action: ActionStart, Step: n.v.Step, Platform: n.v.Platform, Text: b.explain(ctx, n, inputs)})
 	l, err := b.Worker.Run(ctx, n.v, inputs, emit)
 	if err == nil {
+		n.tell(OutcomeRan)
 		emit(Event{Action: ActionDone})
 	}
 	return l, err

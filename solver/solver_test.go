@@ -71,6 +71,15 @@ func (w *fakeWorker) Digest(_ context.Context, v *Vertex, i int, t Tree) (v1.Has
 	return v1.Hash{}, fs.ErrNotExist
 }
 
+func (w *fakeWorker) Files(context.Context, *Vertex, int, Tree) (map[string]string, error) {
+	files := map[string]string{}
+	for f := range strings.FieldsSeq(w.context) {
+		name, _, _ := strings.Cut(f, "=")
+		files[name] = f
+	}
+	return files, nil
+}
+
 func (w *fakeWorker) Run(ctx context.Context, v *Vertex, _ []Tree, _ func(Event)) (v1.Layer, error) {
 	if w.running != nil {
 		w.running(1)

@@ -219,7 +219,7 @@ func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	defer b.trace.phase("solve")()
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
-		Settled: b.inline != nil, Beside: b.generators,
+		Settled: b.inline != nil, Beside: b.generators, Diary: b.diary(),
 	}
 	defer b.stopOutputs()
 	err := s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {

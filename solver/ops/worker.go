@@ -107,9 +107,56 @@ func (w *Worker) image(ctx context.Context, v *solver.Vertex, op solver.Image) (
 
 // Digest names the content of what v reads of t, its i-th input.
 func (w *Worker) Digest(_ context.Context, v *solver.Vertex, i int, t solver.Tree) (v1.Hash, error) {
-	fsys, err := w.fs(t)
+	entries, err := w.read(v, i, t)
 	if err != nil {
 		return v1.Hash{}, err
+	}
+	form := snapshot.Unix
+	if _, copied := v.Op.(solver.Copy); copied && v.Epoch != nil { // the times that remain are part of the result
+		entries, form = clamped(entries, v.Epoch), form.Dated()
+	}
+	return snapshot.ContentID(entries, form)
+}
+
+// maxFiles is how many files are listed at most, to say which have changed.
+const maxFiles = 20000
+
+// Files lists what v reads of t, its i-th input.
+func (w *Worker) Files(ctx context.Context, v *solver.Vertex, i int, t solver.Tree) (map[string]string, error) {
+	read, err := w.read(v, i, t)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for e, err := range read {
+		if err == nil {
+			e, err = snapshot.Summed(e)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == maxFiles || ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		files[e.Path] = fileText(e)
+	}
+	return files, nil
+}
+
+// fileText is a text that changes with a file.
+func fileText(e *snapshot.Entry) string {
+	text := fmt.Sprintf("%d %o %d %d %s", e.Kind, e.Mode, e.UID, e.GID, e.Link)
+	if e.Sum != nil {
+		text += fmt.Sprintf(" %x", e.Sum[:16])
+	}
+	return text
+}
+
+// read streams what v reads of t, its i-th input.
+func (w *Worker) read(v *solver.Vertex, i int, t solver.Tree) (snapshot.Entries, error) {
+	fsys, err := w.fs(t)
+	if err != nil {
+		return nil, err
 	}
 	var read []snapshot.Entries
 	switch op := v.Op.(type) {
@@ -126,13 +173,9 @@ func (w *Worker) Digest(_ context.Context, v *solver.Vertex, i int, t solver.Tre
 			}
 		}
 	default:
-		return v1.Hash{}, fmt.Errorf("%T has no input %d", v.Op, i)
+		return nil, fmt.Errorf("%T has no input %d", v.Op, i)
 	}
-	entries, form := snapshot.Chain(read...), snapshot.Unix
-	if _, copied := v.Op.(solver.Copy); copied && v.Epoch != nil { // the times that remain are part of the result
-		entries, form = clamped(entries, v.Epoch), form.Dated()
-	}
-	return snapshot.ContentID(entries, form)
+	return snapshot.Chain(read...), nil
 }
 
 // Run does the step and returns the layer that it adds to its first input.
