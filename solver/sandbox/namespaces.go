@@ -126,6 +126,7 @@ func (c *command) run(ctx context.Context) error {
 	if c.parts, err = take(c.spec); err != nil {
 		return err
 	}
+	c.root.dir = c.parts.root // a plain directory is mounted nowhere but there
 	if c.oldRoot, err = c.host.enterRoot(c.spec, c.parts.root); err != nil {
 		return err
 	}
