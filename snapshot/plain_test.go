@@ -92,7 +92,7 @@ func (p *pair) step(t *testing.T, r *rand.Rand) {
 	var next [2][]*snapshot.Layer
 	for i := range active {
 		var err error
-		made[i], err = active[i].Commit(t.Context(), fixedTimes)
+		made[i], err = active[i].Commit(t.Context(), snapshot.Unix, fixedTimes)
 		must(t, err)
 		next[i] = append(slices.Clip(from[i]), made[i])
 	}
