@@ -100,7 +100,7 @@ func (s *Store) chooseDriver(wanted Driver) (chosenDriver, error) {
 // probeOverlay does with overlayfs what commands do.
 func (s *Store) probeOverlay() (err error) {
 	dir := s.temporary("probe")
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	upper, err := makeTree(dir)
 	if err != nil {
 		return err

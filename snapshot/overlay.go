@@ -14,7 +14,7 @@ import (
 // overlay is the driver that lets overlayfs merge the layers.
 type overlay struct{}
 
-func (overlay) open(p place) (workspace, error) {
+func (overlay) open(p place) (workspace, error) { //nolint:ireturn // as driver has it
 	lower, err := distinct(p.lower)
 	if err != nil {
 		return nil, err

@@ -45,7 +45,7 @@ type plainTree struct {
 }
 
 // open implements driver.
-func (d *plain) open(p place) (workspace, error) {
+func (d *plain) open(p place) (workspace, error) { //nolint:ireturn // as driver has it
 	layers := make([]inode, len(p.lower))
 	for i, l := range p.lower {
 		var err error

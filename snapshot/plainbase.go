@@ -224,13 +224,13 @@ func trustsTimes(dir string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }()
 	if err := errors.Join(f.Truncate(1), unix.Futimes(int(f.Fd()), make([]unix.Timeval, 2))); err != nil {
 		return false, err
 	}
 	mapped, err := unix.Mmap(int(f.Fd()), 0, 1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return false, nil //nolint:nilerr // where nothing can be mapped nothing can be changed so, but be careful
+		return false, nil // what cannot be tried is not trusted
 	}
 	mapped[0] = 1
 	if err := unix.Munmap(mapped); err != nil {

@@ -31,9 +31,12 @@ type copier struct {
 	links map[inode]func() (first string, err error)
 }
 
-// bufferSize is the size up to which a file is copied by reading and writing it, which for a small one is
-// faster than all else.
-const bufferSize = 64 << 10
+// bufferSize is the size in bytes up to which a file is copied by reading and writing it at once, reflinkSize
+// that from which a reference costs less than the bytes.
+const (
+	bufferSize  = 64 << 10
+	reflinkSize = 8 << 10
+)
 
 func newCopier(root *os.File) *copier {
 	c := &copier{root: root, links: map[inode]func() (string, error){}}
@@ -163,10 +166,10 @@ func (c *copier) copyContent(source, target int, st *unix.Stat_t) error {
 	switch {
 	case st.Size == 0:
 		return nil
+	case st.Size >= reflinkSize && c.reflink(source, target):
+		return nil
 	case st.Size <= bufferSize:
 		return c.copySmall(source, target, st.Size)
-	case c.reflink(source, target):
-		return nil
 	case st.Blocks*512 < st.Size:
 		return copyData(source, target, st.Size)
 	}

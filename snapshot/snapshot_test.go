@@ -116,6 +116,31 @@ func eachDriver(t *testing.T, test func(t *testing.T, openStore opener)) {
 			test(t, func(t testing.TB) *snapshot.Store { return openStoreIn(t, t.TempDir(), d) })
 		})
 	}
+	t.Run("auto on overlayfs", func(t *testing.T) { test(t, openStoreOnOverlay) })
+}
+
+// openStoreOnOverlay opens a store where containers have theirs: upon an overlayfs, upon which no other can be
+// mounted and whiteouts cannot be devices.
+func openStoreOnOverlay(t testing.TB) *snapshot.Store {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"lower", "upper", "work", "merged"} {
+		must(t, os.Mkdir(filepath.Join(dir, name), 0o700))
+	}
+	at, err := os.Open(dir) // its path may hold commas
+	must(t, err)
+	defer at.Close()
+	merged := filepath.Join(dir, "merged")
+	options := fmt.Sprintf("userxattr,lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", fmt.Sprintf("/proc/self/fd/%d", at.Fd()))
+	must(t, unix.Mount("overlay", merged, "overlay", 0, options))
+	t.Cleanup(func() { must(t, unix.Unmount(merged, unix.MNT_DETACH)) })
+	s := openStoreIn(t, merged, snapshot.DriverAuto)
+	choice, err := s.Driver()
+	must(t, err)
+	if choice.Driver != snapshot.DriverPlain || choice.Why == "" {
+		t.Fatalf("the choice upon overlayfs is %+v, want %s and a reason", choice, snapshot.DriverPlain)
+	}
+	return s
 }
 
 // openStoreIn opens a store in an empty directory.
