@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -146,7 +147,7 @@ func TestAttestationsInFiles(t *testing.T) {
 func TestSign(t *testing.T) {
 	host, l := testRegistry(t), &pushLog{}
 	var signed []string
-	o := RegistryOptions{Names: []string{host + "/app:v1"}, Sign: func(r name.Repository, h v1.Hash) (v1.Image, string, error) {
+	o := RegistryOptions{Names: []string{host + "/app:v1"}, Sign: func(_ context.Context, r name.Repository, h v1.Hash) (v1.Image, string, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		signed = append(signed, r.RepositoryStr()+" "+h.String())

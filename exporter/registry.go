@@ -28,7 +28,7 @@ type Registry struct {
 	destinations []destination
 	// canonical adds NAME@DIGEST to the names.
 	canonical bool
-	sign      func(name.Repository, v1.Hash) (v1.Image, string, error)
+	sign      func(context.Context, name.Repository, v1.Hash) (v1.Image, string, error)
 
 	// early are the uploads that Layer has begun; stops end them.
 	early errgroup.Group
@@ -56,8 +56,9 @@ type RegistryOptions struct {
 	Canonical bool
 	// Temp is a directory for blobs on their way from one registry to several; empty is the system's.
 	Temp string
-	// Sign, if not nil, returns the signature of a manifest in a repository: an image, and the tag it goes under.
-	Sign func(repository name.Repository, digest v1.Hash) (signature v1.Image, tag string, err error)
+	// Sign, if not nil, returns the signature of a manifest in a repository: an image, and the tag it goes under. The
+	// image is nil if the manifest is signed already.
+	Sign func(ctx context.Context, repository name.Repository, digest v1.Hash) (signature v1.Image, tag string, err error)
 	// Open returns the pusher of a repository. It is called once for each.
 	Open func(name.Repository) (Pusher, error)
 }
@@ -240,9 +241,12 @@ func (r *Registry) signAll(ctx context.Context, result Result, top v1.Hash) erro
 }
 
 func (r *Registry) signOne(ctx context.Context, d destination, digest v1.Hash) error {
-	signature, tag, err := r.sign(d.repository, digest)
+	signature, tag, err := r.sign(ctx, d.repository, digest)
 	if err != nil {
 		return fmt.Errorf("signing %s: %w", digest, err)
+	}
+	if signature == nil {
+		return nil
 	}
 	b := Built{Image: signature}
 	if err := r.pushImage(ctx, d, b, false); err != nil {

@@ -74,6 +74,9 @@ func (l *lowerer) remoteSource(
 			return nil, solver.CopySource{}, fmt.Errorf("invalid checksum %q: %w", checksum, err)
 		}
 	}
+	if op, err = l.resolver.URL(ctx, op); err != nil {
+		return nil, solver.CopySource{}, &NameError{Name: withoutPassword(p), Err: err}
+	}
 	tree := solver.NewVertex(solver.Vertex{Op: op, Step: l.sourceStep(c, p)})
 	return tree, solver.CopySource{Path: "/" + op.Filename, Unpack: c.Unpack != nil && *c.Unpack}, nil
 }
@@ -89,6 +92,10 @@ func (l *lowerer) gitSource(ctx context.Context, c *instructions.AddCommand, g G
 		if err := g.pin(checksum); err != nil {
 			return nil, err
 		}
+	}
+	g, err := l.resolver.Git(ctx, g)
+	if err != nil {
+		return nil, &NameError{Name: withoutPassword(g.Remote), Err: err}
 	}
 	commit, err := l.gitCommit(ctx, g)
 	if err != nil {

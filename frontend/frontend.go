@@ -59,6 +59,10 @@ type Resolver interface {
 	Image(ctx context.Context, ref string, p v1.Platform) (Base, error)
 	// Context returns what the named context called name, one of [Request.Contexts], holds for p.
 	Context(ctx context.Context, name string, p v1.Platform) (Context, error)
+	// URL returns what is downloaded for op: op itself, or what is to be used in its place, perhaps with a checksum.
+	URL(ctx context.Context, op solver.HTTP) (solver.HTTP, error)
+	// Git returns what is fetched for g: g itself, or what is to be used in its place.
+	Git(ctx context.Context, g GitRef) (GitRef, error)
 	// Commit returns the full name of the commit that g stands for. It fails if g.Checksum is not the beginning
 	// of it or of the name of the tag that points to it.
 	Commit(ctx context.Context, g GitRef) (string, error)

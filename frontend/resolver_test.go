@@ -36,7 +36,10 @@ type fakeImage struct {
 
 const fakeConfig = `{"os": "linux", "config": {"Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/sh"]}}`
 
-var errMissing = errors.New("not found")
+var (
+	errMissing = errors.New("not found")
+	errDenied  = errors.New("denied by policy")
+)
 
 func (r *fakeResolver) note(format string, args ...any) {
 	r.mu.Lock()
@@ -105,6 +108,20 @@ func (r *fakeResolver) Context(_ context.Context, name string, p v1.Platform) (f
 		return result, nil
 	}
 	return frontend.Context{}, errMissing
+}
+
+func (r *fakeResolver) URL(_ context.Context, op solver.HTTP) (solver.HTTP, error) {
+	if strings.Contains(op.URL, "denied") {
+		return op, errDenied
+	}
+	return op, nil
+}
+
+func (r *fakeResolver) Git(_ context.Context, g frontend.GitRef) (frontend.GitRef, error) {
+	if strings.Contains(g.Remote, "denied") {
+		return g, errDenied
+	}
+	return g, nil
 }
 
 func (r *fakeResolver) Commit(_ context.Context, g frontend.GitRef) (string, error) {

@@ -61,6 +61,8 @@ type build struct {
 	guard   *secretGuard
 	summary display.Summary
 	id      string
+	// told are the notices that are given once.
+	told sync.Map
 	// started is when the build began.
 	started time.Time
 	// generators are the steps that list what the images hold, scanned what they gave.
@@ -172,6 +174,9 @@ func (b *build) lower(ctx context.Context) (err error) {
 	if b.source, err = b.readSource(ctx); err != nil {
 		return err
 	}
+	if b.supply.locked && b.source.lock == nil {
+		return usagef("--locked: there is no lock file beside the Dockerfile: run \"builder lock\"")
+	}
 	b.images = make([]*frontend.Image, len(b.platforms))
 	var g errgroup.Group
 	for i, p := range b.platforms {
@@ -181,6 +186,9 @@ func (b *build) lower(ctx context.Context) (err error) {
 		})
 	}
 	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := b.judgeLocal(); err != nil {
 		return err
 	}
 	return b.lowerGenerator(ctx)
@@ -193,6 +201,7 @@ func (b *build) solve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	worker.HTTP = b.downloadLocked
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.guard.stop = stop

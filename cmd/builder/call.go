@@ -23,6 +23,9 @@ func (b *build) call(ctx context.Context) (ok bool, err error) {
 	if b.method == callGraph {
 		return true, b.graph(ctx)
 	}
+	if b.method == callLock {
+		return true, b.lock(ctx)
+	}
 	if b.source, err = b.readSource(ctx); err != nil {
 		return false, err
 	}
@@ -55,4 +58,5 @@ const (
 	callOutline = "outline"
 	callTargets = "targets"
 	callGraph   = "graph" // builder dag
+	callLock    = "lock"  // builder lock
 )

@@ -20,7 +20,10 @@ const module = "github.com/seed-298d225e/builder/"
 func mayImport() map[string][]string {
 	return map[string][]string{
 		"attest":                    {"solver"},
+		"lockfile":                  {},
+		"policy":                    {},
 		"sbom":                      {},
+		"sign":                      {},
 		"guard":                     {},
 		"inflate":                   {},
 		"inroot":                    {},
@@ -40,8 +43,8 @@ func mayImport() map[string][]string {
 		"solver/sandbox/sysnum":     {},
 		"solver/sandbox/supervisor": {"inroot", "ownership", "solver/sandbox/sysnum"},
 		"cmd/builder": {
-			"attest", "cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "platforms",
-			"registry", "sbom", "snapshot", "solver", "solver/ops", "solver/sandbox",
+			"attest", "cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "lockfile", "platforms", "policy",
+			"registry", "sbom", "sign", "snapshot", "solver", "solver/ops", "solver/sandbox",
 		},
 		// What tests, examples and measurements are made of.
 		"internal/toyimage":  {},

@@ -18,6 +18,8 @@ import (
 
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/platforms"
+	"github.com/seed-298d225e/builder/policy"
+	"github.com/seed-298d225e/builder/sign"
 	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver"
 	"github.com/seed-298d225e/builder/solver/sandbox"
@@ -53,6 +55,9 @@ type buildOptions struct {
 	// allowInsecure, allowHostNetwork and allowLeaks are what --allow permits.
 	allowInsecure, allowHostNetwork, allowLeaks bool
 	attest                                      attestOptions
+	// policies say what may be fetched, key signs what is pushed; nil does not.
+	policies []*policy.Policy
+	key      *sign.Key
 	// method is what --call asks for, json that it be JSON.
 	method string
 	json   bool
@@ -66,7 +71,7 @@ func (f *buildFlags) options(args []string) (*buildOptions, error) {
 	o := &buildOptions{buildFlags: *f, context: args[0]}
 	for _, understand := range []func() error{
 		o.readPlatforms, o.readArgs, o.readSecrets, o.readAgents, o.readHosts, o.readLimits, o.readNetwork,
-		o.readAllow, o.readAttestations, o.readOutputs, o.readCaches, o.readProgress, o.readCall, o.readMachine,
+		o.readAllow, o.readAttestations, o.readPolicies, o.readOutputs, o.readKey, o.readCaches, o.readProgress, o.readCall, o.readMachine,
 	} {
 		if err := understand(); err != nil {
 			return nil, &usageError{err}

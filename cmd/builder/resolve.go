@@ -15,6 +15,7 @@ import (
 
 	"github.com/seed-298d225e/builder/fetch"
 	"github.com/seed-298d225e/builder/frontend"
+	"github.com/seed-298d225e/builder/lockfile"
 	"github.com/seed-298d225e/builder/platforms"
 	"github.com/seed-298d225e/builder/registry"
 	"github.com/seed-298d225e/builder/solver"
@@ -22,13 +23,21 @@ import (
 
 // Image implements frontend.Resolver.
 func (b *build) Image(ctx context.Context, ref string, p v1.Platform) (frontend.Base, error) {
-	named, err := name.ParseReference(ref)
+	ref, err := b.judgeImage(ref)
+	if err != nil {
+		return frontend.Base{}, err
+	}
+	pinned, err := b.lockImage(ref)
+	if err != nil {
+		return frontend.Base{}, err
+	}
+	named, err := name.ParseReference(pinned)
 	if err != nil {
 		return frontend.Base{}, err
 	}
 	image, err := b.client.Resolve(ctx, named, choose(p))
 	if err != nil {
-		return frontend.Base{}, err
+		return frontend.Base{}, b.lockedAt(lockfile.Image, ref, err)
 	}
 	b.fetched.add(fetchedSource{
 		kind: imageSource, name: ref, platform: platforms.Format(p), digest: image.Named.Digest.String(),
@@ -123,7 +132,7 @@ func (b *build) stageContext(ctx context.Context, stage string, p v1.Platform) (
 
 // urlContext is the archive behind a URL, or else the file.
 func (b *build) urlContext(ctx context.Context, name, address string) (frontend.Context, error) {
-	f, err := b.fetch(ctx, fetch.Request{URL: address})
+	f, op, err := b.get(ctx, fetch.Request{URL: address})
 	if err != nil {
 		return frontend.Context{}, err
 	}
@@ -132,13 +141,18 @@ func (b *build) urlContext(ctx context.Context, name, address string) (frontend.
 		return frontend.Context{}, err
 	}
 	if !ok {
-		return treeContext(solver.HTTP{URL: address, Filename: f.Name}), nil
+		op.Filename = f.Name
+		return treeContext(op), nil
 	}
 	return treeContext(solver.Local{Name: name, Dir: dir}), nil
 }
 
 // gitContext resolves a repository that is used as a context.
 func (b *build) gitContext(ctx context.Context, ref frontend.GitRef) (solver.Git, error) {
+	ref, err := b.Git(ctx, ref)
+	if err != nil {
+		return solver.Git{}, err
+	}
 	commit, err := b.Commit(ctx, ref)
 	op := ref.Op(commit)
 	if keep, bad := strconv.ParseBool(b.buildArgs["BUILDKIT_CONTEXT_KEEP_GIT_DIR"]); ref.KeepGitDir == nil && bad == nil {
@@ -150,8 +164,38 @@ func (b *build) gitContext(ctx context.Context, ref frontend.GitRef) (solver.Git
 	return op, err
 }
 
+// URL implements frontend.Resolver.
+func (b *build) URL(_ context.Context, op solver.HTTP) (solver.HTTP, error) {
+	op, err := b.judgeURL(op)
+	if err != nil {
+		return op, err
+	}
+	return b.lockURL(op)
+}
+
+// Git implements frontend.Resolver.
+func (b *build) Git(_ context.Context, g frontend.GitRef) (frontend.GitRef, error) {
+	g, err := b.judgeGit(g)
+	if err != nil {
+		return g, err
+	}
+	return b.lockGit(g)
+}
+
 // Commit implements frontend.Resolver.
 func (b *build) Commit(ctx context.Context, g frontend.GitRef) (string, error) {
+	commit, err := b.commit(ctx, g)
+	if err != nil {
+		return "", err
+	}
+	b.fetched.add(fetchedSource{kind: gitSource, name: gitName(g.Op(commit)), digest: commit})
+	if e, ok := b.source.lockEntry(lockfile.Git, gitName(g.Op(commit))); ok && e.Digest != commit {
+		return "", b.lockedAt(lockfile.Git, e.Name, fmt.Errorf("the Dockerfile asks for %s: run \"builder lock\"", commit))
+	}
+	return commit, nil
+}
+
+func (b *build) commit(ctx context.Context, g frontend.GitRef) (string, error) {
 	if g.FetchByCommit {
 		return g.Checksum, nil
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/seed-298d225e/builder/fetch"
 	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/inroot"
+	"github.com/seed-298d225e/builder/lockfile"
 	"github.com/seed-298d225e/builder/solver"
 )
 
@@ -30,6 +31,10 @@ type source struct {
 	filename string
 	// context is the vertex of the context, nil if there is none.
 	context *solver.Vertex
+	// lock is the lock file beside the Dockerfile, nil if there is none; lockPath is where it is or would be, empty
+	// if the Dockerfile is not in a directory of the user.
+	lock     *lockfile.File
+	lockPath string
 	// ignore are the patterns of the ignore file, which only a directory of the user has.
 	ignore []string
 }
@@ -87,6 +92,10 @@ func (b *build) fromDirectory(ctx context.Context) (*source, error) {
 	}
 	if beside != nil {
 		defer beside.Close()
+		s.lockPath = filepath.Join(beside.Name(), filepath.Base(s.filename)+".lock")
+		if err := s.readLock(beside, filepath.Base(s.filename)); err != nil {
+			return nil, err
+		}
 	}
 	if s.ignore, err = readIgnore(root, beside, filepath.Base(s.filename)); err != nil {
 		return nil, err
@@ -158,7 +167,7 @@ func readNamed(name string) ([]byte, error) {
 
 // downloadDockerfile reads the Dockerfile that -f has a URL of.
 func (b *build) downloadDockerfile(ctx context.Context, s *source) error {
-	f, err := b.fetch(ctx, fetch.Request{URL: b.file, Filename: "Dockerfile"})
+	f, _, err := b.get(ctx, fetch.Request{URL: b.file, Filename: "Dockerfile"})
 	if err != nil {
 		return err
 	}
@@ -273,7 +282,7 @@ func (b *build) fromGit(ctx context.Context, ref frontend.GitRef) (*source, erro
 
 // fromURL builds an archive, or a Dockerfile without a context, from the web.
 func (b *build) fromURL(ctx context.Context) (*source, error) {
-	f, err := b.fetch(ctx, fetch.Request{URL: b.context, Filename: "context"})
+	f, _, err := b.get(ctx, fetch.Request{URL: b.context, Filename: "context"})
 	if err != nil {
 		return nil, err
 	}
@@ -303,7 +312,10 @@ func (b *build) fromCheckout(dir string, op solver.Op) (*source, error) {
 	s := &source{context: solver.NewVertex(solver.Vertex{Op: op})}
 	switch b.file {
 	case "":
-		return s, s.readDefault(root)
+		if err := s.readDefault(root); err != nil {
+			return nil, err
+		}
+		return s, s.readLock(root, s.filename)
 	case "-":
 		s.filename = "Dockerfile"
 		s.dockerfile, err = readAll(os.Stdin, "standard input")
@@ -314,7 +326,10 @@ func (b *build) fromCheckout(dir string, op solver.Op) (*source, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, usagef("the context %s has no %s", b.context, b.file)
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, s.readLock(root, s.filename)
 }
 
 // newest returns the time of the newest file in a directory, nil if there is none.
