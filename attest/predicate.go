@@ -3,6 +3,7 @@ package attest
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // Provenance returns the SLSA provenance predicate of a build as JSON.
@@ -57,12 +58,7 @@ func ids(names []string) []identified {
 // materials are sorted, so that equal builds tell the same.
 func (b Build) materials() []Material {
 	all := slices.Clone(b.Materials)
-	slices.SortFunc(all, func(x, y Material) int {
-		if x.URI < y.URI {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(all, func(x, y Material) int { return strings.Compare(x.URI, y.URI) })
 	all = slices.CompactFunc(all, func(x, y Material) bool { return x.URI == y.URI })
 	if all == nil {
 		return []Material{}

@@ -34,16 +34,19 @@ const (
 )
 
 const (
-	// inTotoType is the media type of a statement (in-toto attestation framework).
-	inTotoType types.MediaType = "application/vnd.in-toto+json"
+	// StatementType is the media type of a statement (in-toto attestation framework).
+	StatementType types.MediaType = "application/vnd.in-toto+json"
+	// AnnotationPredicate says of a blob which type of predicate the statement has.
+	AnnotationPredicate = "in-toto.io/predicate-type"
+	// AnnotationReference says in an index which image a manifest of statements is about.
+	AnnotationReference = "vnd.docker.reference.digest"
+
 	// attestationType is what BuildKit calls a manifest of statements.
 	attestationType = "application/vnd.docker.attestation.manifest.v1+json"
 	// emptyType is the media type of {} (OCI image specification 1.1, "Guidance for an Empty Descriptor").
 	emptyType types.MediaType = "application/vnd.oci.empty.v1+json"
 
-	annotationPredicate = "in-toto.io/predicate-type"
-	annotationType      = "vnd.docker.reference.type"
-	annotationDigest    = "vnd.docker.reference.digest"
+	annotationType = "vnd.docker.reference.type"
 )
 
 // artifact is a manifest that holds no image.
@@ -89,7 +92,7 @@ func (a artifact) image() (v1.Image, error) {
 }
 
 func (s Statement) layer() artifactLayer {
-	return artifactLayer{inTotoType, s.Raw, map[string]string{annotationPredicate: s.PredicateType}}
+	return artifactLayer{StatementType, s.Raw, map[string]string{AnnotationPredicate: s.PredicateType}}
 }
 
 // subject is how a manifest about the image refers to it.
@@ -110,11 +113,11 @@ func (b Built) referrers() ([]Built, error) {
 	var all []Built
 	for _, s := range b.Statements {
 		l := s.layer()
-		i, err := artifact{string(inTotoType), subject, l.annotations, []artifactLayer{l}}.image()
+		i, err := artifact{string(StatementType), subject, l.annotations, []artifactLayer{l}}.image()
 		if err != nil {
 			return nil, fmt.Errorf("describing the attestation %s: %w", s.PredicateType, err)
 		}
-		all = append(all, Built{Image: i, artifact: string(inTotoType), Annotations: l.annotations})
+		all = append(all, Built{Image: i, artifact: string(StatementType), Annotations: l.annotations})
 	}
 	return all, nil
 }
@@ -132,7 +135,7 @@ func (b Built) attestation() (Built, error) {
 	i, err := a.image()
 	return Built{
 		Image: i, Platform: v1.Platform{OS: "unknown", Architecture: "unknown"}, artifact: attestationType,
-		Annotations: map[string]string{annotationType: "attestation-manifest", annotationDigest: subject.Digest.String()},
+		Annotations: map[string]string{annotationType: "attestation-manifest", AnnotationReference: subject.Digest.String()},
 	}, err
 }
 

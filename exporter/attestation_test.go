@@ -60,7 +60,7 @@ func TestReferrersLeaveTheImageAlone(t *testing.T) {
 		}
 		m, _ := got.Manifest()
 		s := with.Images[0].Statements[i]
-		if m.Subject.Digest != want || m.ArtifactType != string(inTotoType) || m.Layers[0].Annotations[annotationPredicate] != s.PredicateType {
+		if m.Subject.Digest != want || m.ArtifactType != string(StatementType) || m.Layers[0].Annotations[AnnotationPredicate] != s.PredicateType {
 			t.Errorf("got %s", asJSON(m))
 		}
 		layers, _ := got.Layers()
@@ -88,7 +88,7 @@ func TestAttestationsInIndex(t *testing.T) {
 		t.Fatalf("got %s", asJSON(m))
 	}
 	image, a := m.Manifests[0], m.Manifests[1]
-	if a.Platform.String() != "unknown/unknown" || a.Annotations[annotationType] != "attestation-manifest" || a.Annotations[annotationDigest] != image.Digest.String() {
+	if a.Platform.String() != "unknown/unknown" || a.Annotations[annotationType] != "attestation-manifest" || a.Annotations[AnnotationReference] != image.Digest.String() {
 		t.Errorf("got %s", asJSON(a))
 	}
 	got, err := x.Image(a.Digest)
@@ -126,7 +126,7 @@ func TestAttestationsInFiles(t *testing.T) {
 		kinds = append(kinds, d.ArtifactType)
 	}
 	slices.Sort(kinds)
-	if got := strings.Join(kinds, ","); got != ","+string(inTotoType)+","+string(inTotoType) {
+	if got := strings.Join(kinds, ","); got != ","+string(StatementType)+","+string(StatementType) {
 		t.Errorf("got %q", got)
 	}
 

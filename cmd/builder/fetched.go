@@ -6,6 +6,8 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // sourceKind is a kind of source that comes over the network.
@@ -27,6 +29,8 @@ type fetchedSource struct {
 	// digest is that of the manifest or index that the name stands for, or of the content, as "sha256:…"; of git
 	// it is the full name of the commit.
 	digest string
+	// manifest is the digest of an image's own manifest, which may be one of an index.
+	manifest v1.Hash
 }
 
 // fetchedSources notes down what names stood for. Its zero value is empty and ready to use.

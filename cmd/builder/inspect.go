@@ -21,13 +21,14 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-298d225e/builder/attest"
 	"github.com/seed-298d225e/builder/platforms"
 	"github.com/seed-298d225e/builder/registry"
 )
 
 func newInspect() *cobra.Command {
 	var f registryFlags
-	var raw, asJSON bool
+	var raw, asJSON, provenance, bill bool
 	cmd := &cobra.Command{
 		Use:   "inspect [OPTIONS] NAME",
 		Short: "Show what an image in a registry holds",
@@ -49,6 +50,12 @@ func newInspect() *cobra.Command {
 			if raw {
 				return printManifest(ctx, client, ref)
 			}
+			switch {
+			case provenance:
+				return printPredicates(ctx, os.Stdout, client, ref, attest.ProvenanceType)
+			case bill:
+				return printPredicates(ctx, os.Stdout, client, ref, attest.SPDXType)
+			}
 			found, err := inspect(ctx, client, ref)
 			if err != nil {
 				return err
@@ -63,6 +70,8 @@ func newInspect() *cobra.Command {
 	}
 	f.add(cmd.Flags())
 	cmd.Flags().BoolVar(&raw, "raw", false, "print the manifest as the registry has it")
+	cmd.Flags().BoolVar(&provenance, "provenance", false, "print how the image was made, as it was attested")
+	cmd.Flags().BoolVar(&bill, "sbom", false, "print what the image holds, as it was attested")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -96,6 +105,8 @@ type inspectedImage struct {
 	Created     time.Time         `json:"created"`
 	Config      v1.Config         `json:"config"`
 	Layers      []inspectedLayer  `json:"layers"`
+	// Attestations are what is said of the image.
+	Attestations []attestation `json:"attestations,omitempty"`
 }
 
 // inspectedLayer is a layer of an image, with the instruction that made it.
@@ -126,7 +137,11 @@ func inspect(ctx context.Context, client *registry.Client, ref name.Reference) (
 		if err != nil {
 			return nil, err
 		}
-		found.Images = append(found.Images, inspectImage(image))
+		one := inspectImage(image)
+		if one.Attestations, err = findAttestations(ctx, client, image.Ref, m.Index); err != nil {
+			return nil, err
+		}
+		found.Images = append(found.Images, one)
 	}
 	return found, nil
 }
@@ -175,6 +190,9 @@ func (i *inspectedImage) print(w io.Writer) {
 	fmt.Fprintf(w, "\nimage\t%s\ndigest\t%s\ncreated\t%s\nsize\t%s in %d layers\n",
 		i.Platform, i.Digest, i.Created.UTC().Format(time.RFC3339), formatSize(size), len(i.Layers))
 	printMap(w, "annotation", i.Annotations)
+	for _, a := range i.Attestations {
+		fmt.Fprintf(w, "attested\t%s\n", a.PredicateType)
+	}
 	c := i.Config
 	for _, field := range []struct {
 		name  string

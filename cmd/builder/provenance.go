@@ -143,25 +143,24 @@ func (b *build) describeContext(ctx context.Context, p *attest.Build) {
 	}
 }
 
-// materials are what the steps below a root were made of, as far as it was fetched.
+// materials are what the steps below a root were made of, as far as it was fetched, and what has looked through it.
 func (b *build) materials(root *solver.Vertex) ([]attest.Material, error) {
-	var all []attest.Material
-	fetched := map[sourceKind]map[string]fetchedSource{imageSource: {}, urlSource: {}, gitSource: {}}
-	for _, s := range b.fetched.list() {
-		fetched[s.kind][s.name] = s
-		if s.kind == imageSource {
-			uri, err := attest.ImageURL(s.name, s.platform)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, material(uri, s.digest))
+	images := map[v1.Hash]bool{}
+	urls := map[string]string{}
+	fetched := b.fetched.list()
+	for _, s := range fetched {
+		if s.kind == urlSource {
+			urls[s.name] = s.digest
 		}
 	}
-	solver.Walk([]*solver.Vertex{root}, func(v *solver.Vertex) {
+	var all []attest.Material
+	solver.Walk(append([]*solver.Vertex{root}, b.generators...), func(v *solver.Vertex) {
 		switch op := v.Op.(type) {
+		case solver.Image:
+			images[op.Digest] = true
 		case solver.HTTP:
 			uri := withoutCredentials(op.URL)
-			digest := fetched[urlSource][uri].digest
+			digest := urls[uri]
 			if op.Checksum.Hex != "" {
 				digest = op.Checksum.String()
 			}
@@ -171,8 +170,15 @@ func (b *build) materials(root *solver.Vertex) ([]attest.Material, error) {
 		default:
 		}
 	})
-	if isURL(b.context) {
-		if s, ok := fetched[urlSource][withoutCredentials(b.context)]; ok {
+	for _, s := range fetched {
+		switch {
+		case s.kind == imageSource && images[s.manifest]:
+			uri, err := attest.ImageURL(s.name, s.platform)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, material(uri, s.digest))
+		case s.kind == urlSource && isURL(b.context) && s.name == withoutCredentials(b.context):
 			all = append(all, material(s.name, s.digest))
 		}
 	}

@@ -41,6 +41,7 @@ func (b *build) Image(ctx context.Context, ref string, p v1.Platform) (frontend.
 	}
 	b.fetched.add(fetchedSource{
 		kind: imageSource, name: ref, platform: platforms.Format(p), digest: image.Named.Digest.String(),
+		manifest: image.Manifest.Descriptor.Digest,
 	})
 	return b.resolved.add(solver.Image{
 		Ref: image.Ref.String(), Digest: image.Manifest.Descriptor.Digest, DiffIDs: image.Config.RootFS.DiffIDs,

@@ -49,7 +49,10 @@ func (b *build) lowerGenerator(ctx context.Context) error {
 		return fmt.Errorf("the generator %s has no command", b.attest.sbom.generator)
 	}
 	scanner := solver.NewVertex(solver.Vertex{Op: base.Image, Platform: p})
-	place := solver.NewVertex(solver.Vertex{Op: solver.Mkdir{Path: generatorResult, Mode: 0o777}, Platform: p, Inputs: []*solver.Vertex{scanner}})
+	place := solver.NewVertex(solver.Vertex{
+		Op: solver.Mkdir{Path: generatorResult, Mode: 0o777}, Platform: p, Inputs: []*solver.Vertex{scanner},
+		Step: solver.Step{Text: "SBOM: a place for the result"},
+	})
 	for _, image := range b.images {
 		b.generators = append(b.generators, solver.NewVertex(solver.Vertex{
 			Platform: p, Inputs: []*solver.Vertex{place, image.Root},
@@ -72,7 +75,7 @@ func (b *build) lowerGenerator(ctx context.Context) error {
 func (s *sbomOptions) environment() []string {
 	env := []string{"BUILDKIT_SCAN_DESTINATION=" + generatorResult, "BUILDKIT_SCAN_SOURCE=" + generatorSource}
 	for _, name := range slices.Sorted(maps.Keys(s.parameters)) {
-		env = append(env, "BUILDKIT_SCAN_"+name+"="+s.parameters[name])
+		env = append(env, "BUILDKIT_SCAN_"+strings.ToUpper(name)+"="+s.parameters[name])
 	}
 	return env
 }
