@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -197,6 +198,7 @@ func (b *build) writeMetadata(result exporter.Result, written []exporter.Written
 	if err != nil {
 		return err
 	}
+	maps.Copy(m, b.provenances())
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return err

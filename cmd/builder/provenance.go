@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -75,6 +76,23 @@ func (b *build) once(kind string, image int, compute func() ([]byte, error)) ([]
 		b.predicates[of] = p
 	}
 	return p, err
+}
+
+// provenances are what --metadata-file tells of how the images were made, by buildx's keys.
+func (b *build) provenances() map[string]any {
+	all := map[string]any{}
+	for i, image := range b.images {
+		predicate, ok := b.predicates[predicateOf{attest.ProvenanceType, i}]
+		if !ok {
+			continue
+		}
+		key := "buildx.build.provenance"
+		if len(b.images) > 1 {
+			key += "/" + platforms.Format(image.Platform)
+		}
+		all[key] = json.RawMessage(predicate)
+	}
+	return all
 }
 
 // subjects are the names of an image in statements about it.

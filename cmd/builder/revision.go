@@ -42,7 +42,10 @@ func withoutCredentials(address string) string {
 		}
 		return address // as scp has it: there is no place for a password
 	}
-	if u.User != nil && u.Scheme != "ssh" {
+	switch {
+	case u.User != nil && u.Scheme == "ssh":
+		u.User = url.User(u.User.Username()) // which is part of the address
+	case u.User != nil:
 		u.User = nil
 	}
 	return u.String()
