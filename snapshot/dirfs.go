@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,10 +23,16 @@ import (
 // nothing outside of it ever is.
 type Dir struct {
 	root *os.File
+	// sockets: they are shown, as empty files.
+	sockets bool
 }
 
-// NewDir returns the FS of an open directory, which must stay open as long as the FS is used.
-func NewDir(root *os.File) Dir { return Dir{root} }
+// NewDir returns the FS of an open directory, which must stay open as long as the FS is used. Sockets are not
+// part of it.
+func NewDir(root *os.File) Dir { return Dir{root: root} }
+
+// WithSockets returns the same FS with sockets as empty files, which is what BuildKit makes of those in a context.
+func (d Dir) WithSockets() Dir { return Dir{root: d.root, sockets: true} }
 
 // Lstat returns the entry of a file.
 func (d Dir) Lstat(name string) (*Entry, error) {
@@ -106,7 +113,10 @@ func (d Dir) stat(dir *os.File, base, name string) (*Entry, error) {
 	case unix.S_IFIFO:
 		e.Kind = Fifo
 	default:
-		return nil, &fs.PathError{Op: "stat", Path: name, Err: errSocket}
+		if !d.sockets {
+			return nil, &fs.PathError{Op: "stat", Path: name, Err: errSocket}
+		}
+		e.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
 	}
 	if err != nil {
 		return nil, err

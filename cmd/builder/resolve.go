@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -221,12 +222,7 @@ func (b *build) Epoch(ctx context.Context, source *solver.Vertex) (*int64, error
 		seconds := t.Unix()
 		return &seconds, nil
 	case solver.HTTP:
-		t, err := b.http.LastModified(ctx, op.URL)
-		if err != nil || t == nil {
-			return nil, err
-		}
-		seconds := t.Unix()
-		return &seconds, nil
+		return b.downloadEpoch(ctx, op)
 	case solver.Local:
 		if within(op.Dir, b.path) { // an archive
 			return newest(op.Dir)
@@ -234,6 +230,40 @@ func (b *build) Epoch(ctx context.Context, source *solver.Vertex) (*int64, error
 	case solver.Scratch, solver.Image, solver.Inline, solver.Exec, solver.Copy, solver.Mkdir:
 	}
 	return nil, nil
+}
+
+// downloadEpoch returns the time of a download: when its server says that it was modified last, else that of
+// the newest file in it, nil if it is no archive.
+func (b *build) downloadEpoch(ctx context.Context, op solver.HTTP) (*int64, error) {
+	t, err := b.http.LastModified(ctx, op.URL)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		if t, err = b.newestIn(ctx, op); t == nil || err != nil {
+			return nil, err
+		}
+	}
+	seconds := t.Unix()
+	return &seconds, nil
+}
+
+// newestIn returns the time of the newest file in the archive behind a URL, nil if it is none.
+func (b *build) newestIn(ctx context.Context, op solver.HTTP) (*time.Time, error) {
+	dir, err := b.download(ctx, op)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(filepath.Join(dir, op.Filename))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t, err := fetch.Newest(f)
+	if err != nil {
+		return nil, nil //nolint:nilerr // then it is no archive
+	}
+	return t, nil
 }
 
 // within reports whether a path is below a directory.

@@ -293,10 +293,7 @@ func (b *build) fromURL(ctx context.Context) (*source, error) {
 	if ok {
 		return b.fromCheckout(dir, solver.Local{Name: "context", Dir: dir})
 	}
-	s := &source{filename: b.context}
-	if b.file != "" {
-		return nil, usagef("%s is not an archive in which %s could be", b.context, b.file)
-	}
+	s := &source{filename: b.context} // as with BuildKit, whatever --file says
 	s.dockerfile, err = readNamed(filepath.Join(f.Path, f.Name))
 	return s, err
 }

@@ -56,7 +56,7 @@ func (w *Worker) openContext(f *solver.Files) (*contextFS, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contextFS{dir: snapshot.NewDir(dir), sums: sums, matches: map[string]patternmatcher.MatchInfo{}}
+	c := &contextFS{dir: snapshot.NewDir(dir).WithSockets(), sums: sums, matches: map[string]patternmatcher.MatchInfo{}}
 	if f.Epoch != nil {
 		at := time.Unix(*f.Epoch, 0)
 		c.epoch = &at

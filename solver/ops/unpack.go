@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -29,20 +31,82 @@ func (c *copier) unpack(m match) (g graft, ok bool, err error) {
 	if err != nil {
 		return g, true, err
 	}
-	made, err := c.parents(dest)
+	plain := *c
+	plain.mode = mode{} // --chmod reaches neither what is in an archive nor where it is extracted to
+	made, err := plain.parents(dest)
 	if err != nil {
 		return g, true, err
 	}
-	dir, err := c.worker.Store.Extract(snapshot.ReadArchive(archive), snapshot.Sub(c.base, dest))
+	plain.owner = nil // --chown is for what the archive tells, and not for what it takes for granted
+	below := snapshot.Sub(c.base, dest)
+	dir, err := c.worker.Store.Extract(complete(c.owned(snapshot.ReadArchive(archive)), below, c.now), below)
 	if err != nil {
 		return g, true, fmt.Errorf("extracting %s: %w", m.name, err)
 	}
-	p := placement{copier: c, dest: dest}
+	p := placement{copier: &plain, dest: dest}
 	return graft{snapshot.Chain(snapshot.Listed(made), p.extracted(snapshot.Walk(dir, "")))}, true, nil
 }
 
-// extracted streams the contents of an archive at the destination. They keep their modes; --chmod does not
-// reach into archives.
+// owned gives the entries of an archive to the owner asked for.
+func (c *copier) owned(entries snapshot.Entries) snapshot.Entries {
+	if c.owner == nil {
+		return entries
+	}
+	return func(yield func(*snapshot.Entry, error) bool) {
+		for e, err := range entries {
+			if err == nil {
+				ours := *e
+				ours.UID, ours.GID = c.owner.uid, c.owner.gid
+				e = &ours
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// complete gives the entries of an archive and, before what is in them, the directories that neither the
+// archive has told nor the tree below has. Those are as old as now.
+func complete(entries snapshot.Entries, below snapshot.FS, now time.Time) snapshot.Entries {
+	return func(yield func(*snapshot.Entry, error) bool) {
+		told := map[string]bool{"": true}
+		for e, err := range entries {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, dir := range untold(told, e.Path, below) {
+				if !yield(&snapshot.Entry{Path: dir, Kind: snapshot.Directory, Mode: 0o755, ModTime: now}, nil) {
+					return
+				}
+			}
+			told[e.Path] = true
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// untold returns the directories above name that are neither told nor below, the outermost first. All of them
+// are told then.
+func untold(told map[string]bool, name string, below snapshot.FS) (dirs []string) {
+	for dir := parentOf(name); !told[dir]; dir = parentOf(dir) {
+		told[dir] = true
+		at, err := snapshot.Resolve(below, dir, true)
+		if err == nil {
+			_, err = below.Lstat(at)
+		}
+		if notFound(err) {
+			dirs = append(dirs, dir)
+		}
+	}
+	slices.Reverse(dirs)
+	return dirs
+}
+
+// extracted streams the contents of an archive at the destination.
 func (p placement) extracted(entries snapshot.Entries) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		for e, err := range entries {
