@@ -3,6 +3,7 @@ package frontend_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,8 @@ import (
 	"github.com/seed-298d225e/builder/solver"
 )
 
-// FuzzLower makes sure that every text is lowered or refused in words, soon.
+// FuzzLower makes sure that every text is lowered or refused in words, soon, and with memory in proportion to
+// what may be written at all.
 func FuzzLower(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -46,10 +48,13 @@ func FuzzLower(f *testing.F) {
 			images:   []fakeImage{{name: "trigger", config: []byte(`{"config": {"OnBuild": ["COPY --from=$A . /", "RUN <<E\nx\nE"]}}`)}},
 			contexts: []fakeImage{{name: "ctx"}},
 		}
-		start := time.Now()
+		start, before := time.Now(), allocated()
 		img, err := frontend.Lower(t.Context(), req, r)
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("took %v", took)
+		}
+		if used, most := allocated()-before, 256<<20+10_000*uint64(len(dockerfile)); used > most {
+			t.Errorf("%d bytes were allocated for a text of %d", used, len(dockerfile))
 		}
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n\x1b\x00") || !strings.HasPrefix(err.Error(), "Dockerfile") {
@@ -59,6 +64,13 @@ func FuzzLower(f *testing.F) {
 		}
 		solver.Walk([]*solver.Vertex{img.Root}, func(v *solver.Vertex) { checkVertex(t, v) })
 	})
+}
+
+// allocated returns how many bytes were ever allocated.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 // checkVertex makes sure that a vertex is what the solver's contract says.
