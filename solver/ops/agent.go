@@ -44,7 +44,7 @@ func (r *run) agent(ctx context.Context, m solver.Mount, scratch string) ([]sand
 		p.serve(ctx, listener)
 	}()
 	r.undo = append(r.undo, func() {
-		listener.Close()
+		_ = listener.Close()
 		p.close()
 		<-done
 	})
@@ -87,7 +87,7 @@ func (p *agentProxy) serve(ctx context.Context, l net.Listener) {
 			return
 		}
 		wg.Go(func() {
-			defer c.Close()
+			defer func() { _ = c.Close() }()
 			p.track(c)
 			_ = p.pass(ctx, c) // an agent that does not answer is the command's concern
 		})
@@ -104,7 +104,7 @@ func (p *agentProxy) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.conns {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -114,7 +114,7 @@ func (p *agentProxy) pass(ctx context.Context, command net.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer agent.Close()
+	defer func() { _ = agent.Close() }()
 	p.track(agent)
 	for {
 		request, err := readMessage(command)

@@ -164,22 +164,30 @@ func (c *contextFS) excluded(name string) (bool, error) {
 
 // match matches name after its parents.
 func (c *contextFS) match(name string) (bool, patternmatcher.MatchInfo, error) {
-	var above patternmatcher.MatchInfo
-	if dir := path.Dir(name); dir != "." {
-		known, ok := c.matches[dir]
-		if !ok {
-			var err error
-			if _, known, err = c.match(dir); err != nil {
-				return false, above, err
-			}
-			if len(c.matches) > 1000 {
-				clear(c.matches)
-			}
-			c.matches[dir] = known
-		}
-		above = known
+	above, err := c.matchAbove(path.Dir(name))
+	if err != nil {
+		return false, above, err
 	}
 	return c.matcher.MatchesUsingParentResults(name, above)
+}
+
+// matchAbove returns how the directory dir matched, which it remembers.
+func (c *contextFS) matchAbove(dir string) (patternmatcher.MatchInfo, error) {
+	if dir == "." {
+		return patternmatcher.MatchInfo{}, nil
+	}
+	if known, ok := c.matches[dir]; ok {
+		return known, nil
+	}
+	_, above, err := c.match(dir)
+	if err != nil {
+		return above, err
+	}
+	if len(c.matches) > 1000 {
+		clear(c.matches)
+	}
+	c.matches[dir] = above
+	return above, nil
 }
 
 // excludedBy returns the pattern because of which name is not in the context, "" if it is not there at all.
@@ -199,7 +207,7 @@ func (c *contextFS) excludedBy(name string) string {
 }
 
 // inlineFS returns the tree of files that stand in a Dockerfile.
-func inlineFS(files []solver.InlineFile) (snapshot.FS, error) {
+func inlineFS(files []solver.InlineFile) (snapshot.FS, error) { //nolint:ireturn // an index is nothing else
 	return snapshot.NewIndex(func(yield func(*snapshot.Entry, error) bool) {
 		for _, f := range files {
 			e := &snapshot.Entry{

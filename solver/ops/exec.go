@@ -75,7 +75,7 @@ func (r *run) run(ctx context.Context, v *solver.Vertex, root *snapshot.Active) 
 	if err != nil {
 		return err
 	}
-	r.tell()
+	r.tell() //nolint:contextcheck // what it looks at answers at once
 	err = r.worker.Host.Run(ctx, sandbox.Spec{
 		Root: root.Root(), Args: r.op.Args, Env: r.environment(v, home), Dir: r.op.Dir, User: user,
 		Hostname: r.op.Hostname, Mounts: mounts, Network: network(r.op.Network), Limits: limits,

@@ -44,7 +44,7 @@ func TestFreeName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { store.Close() })
+	t.Cleanup(func() { _ = store.Close() })
 	image := solver.NewVertex(solver.Vertex{Op: solver.Image{Ref: "base"}})
 	files := solver.NewVertex(solver.Vertex{Op: solver.Local{Name: "context", Dir: filepath.Join(dir, "context")}})
 	inputs := []solver.Tree{{}, {Local: &solver.Files{Dir: filepath.Join(dir, "context")}}}
