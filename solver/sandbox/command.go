@@ -21,6 +21,8 @@ type command struct {
 	group *group
 	// oldRoot is the root to give up, proc the directory to mount /proc on, dir the working directory.
 	oldRoot, proc, dir *os.File
+	// buried: the old root is below the new one, see switchRoot.
+	buried bool
 	// userns is the user namespace of all commands; nil if they stay in this one.
 	userns *os.File
 	// path is the file to execute, in the new root.
@@ -57,8 +59,10 @@ func (c *command) calls() *callList {
 	l := &callList{}
 	c.cgroup(l)
 	c.mountProc(l)
-	l.add("leaving the old root", unix.SYS_FCHDIR, c.oldRoot.Fd())
-	l.add("leaving the old root", unix.SYS_UMOUNT2, l.text("."), unix.MNT_DETACH)
+	if !c.buried {
+		l.add("leaving the old root", unix.SYS_FCHDIR, c.oldRoot.Fd())
+		l.add("leaving the old root", unix.SYS_UMOUNT2, l.text("."), unix.MNT_DETACH)
+	}
 	if c.userns != nil {
 		l.add("entering the user namespace", unix.SYS_SETNS, c.userns.Fd(), unix.CLONE_NEWUSER)
 	}

@@ -127,7 +127,7 @@ func (c *command) run(ctx context.Context) error {
 		return err
 	}
 	c.root.dir = c.parts.root // a plain directory is mounted nowhere but there
-	if c.oldRoot, err = c.host.enterRoot(c.spec, c.parts.root); err != nil {
+	if c.oldRoot, c.buried, err = c.host.enterRoot(c.spec, c.parts.root); err != nil {
 		return err
 	}
 	if err := c.furnish(); err != nil {
@@ -183,21 +183,22 @@ func startFailure(err error) error {
 	return err
 }
 
-// enterRoot moves the calling thread into namespaces of its own and makes root, a mount that is attached nowhere, its root directory. The
-// old root is still mounted then, on top of the new one; it is returned.
-func (h *Host) enterRoot(s *Spec, root *os.File) (old *os.File, err error) {
+// enterRoot moves the calling thread into namespaces of its own and makes root, a mount that is attached
+// nowhere, its root directory. The old root is still mounted then, on top of the new one or buried below it;
+// it is returned.
+func (h *Host) enterRoot(s *Spec, root *os.File) (old *os.File, buried bool, err error) {
 	if err := h.enterNetwork(s.Network); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP); err != nil {
-		return nil, fmt.Errorf("making namespaces: %w", err)
+		return nil, false, fmt.Errorf("making namespaces: %w", err)
 	}
 	if err := unix.Sethostname([]byte(s.Hostname)); err != nil {
-		return nil, fmt.Errorf("setting the host name to %q: %w", s.Hostname, err)
+		return nil, false, fmt.Errorf("setting the host name to %q: %w", s.Hostname, err)
 	}
 	old, err = os.OpenFile("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer func() {
 		if err != nil {
@@ -205,19 +206,13 @@ func (h *Host) enterRoot(s *Spec, root *os.File) (old *os.File, err error) {
 		}
 	}()
 	if err := attach(root, old); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := unix.Fchdir(int(root.Fd())); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return old, pivot()
-}
-
-func pivot() error {
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return fmt.Errorf("changing the root directory: %w", err)
-	}
-	return nil
+	buried, err = switchRoot()
+	return old, buried, err
 }
 
 // furnish mounts everything in the new root but /proc, which only a process of the new pid namespace
