@@ -20,10 +20,12 @@ func TestMain(m *testing.M) { os.Exit(testuser.Run(m, prepare)) }
 
 // prepare builds what the tests need: the program, and the image that scripts build on.
 func prepare(ctx context.Context, dir string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program(dir), "../cmd/builder")
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building builder: %w: %s", err, out)
+	for source, to := range map[string]string{"../cmd/builder": program(dir), "./attacker": attacker(dir)} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, source)
+		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w: %s", source, err, out)
+		}
 	}
 	index, err := toyimage.Index(ctx, v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
 	if err != nil {
@@ -38,5 +40,8 @@ func prepare(ctx context.Context, dir string) error {
 
 // program is the path of builder, toybox that of a layout with the image that scripts build on.
 func program(dir string) string { return filepath.Join(dir, "bin", "builder") }
+
+// attacker is the path of the program that attacks from inside of a sandbox.
+func attacker(dir string) string { return filepath.Join(dir, "attacker", "attacker") }
 
 func toybox(dir string) string { return filepath.Join(dir, "toybox") }

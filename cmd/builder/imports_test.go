@@ -50,6 +50,7 @@ func mayImport() map[string][]string {
 		"internal/toyimage":  {},
 		"internal/testuser":  {},
 		"e2e":                {},
+		"e2e/attacker":       {},
 		"examples/demo":      {"internal/toyimage"},
 		"bench":              {"internal/toyimage", "registry"},
 		"bench/environments": {},
