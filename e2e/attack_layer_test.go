@@ -114,8 +114,29 @@ func hostileImages() []hostile {
 		{name: "t-dev-sym", layers: one(symlink("dev", "GUARDED"), symlink("proc", "GUARDED"), symlink("sys", "GUARDED")), refusal: "symbolic link"},
 		{name: "t-resolv-sym", layers: one(symlink("etc/resolv.conf", "GUARDED/nothing"), symlink("etc/hosts", "GUARDED/new")), check: []string{"nothing"}},
 		{name: "t-passwd-sym", layers: one(symlink("etc/passwd", "GUARDED/secret")), either: true},
+		{name: "t-pax-bomb", layers: one(file("a")), raw: func(b []byte) []byte { return append(paxBomb(), b...) }, refusal: "header"},
+		{name: "t-passwd-huge", layers: one(with(file("etc/passwd"), func(h *tar.Header) { h.Size = 100 << 20 })), refusal: "passwd"},
 		{name: "t-passwd-fifo", layers: one(special("etc/passwd", tar.TypeFifo, 0, 0)), refusal: "passwd"},
 	}
+}
+
+// paxBomb is an extended header of 64 MiB.
+func paxBomb() []byte {
+	const size = 64 << 20
+	b := make([]byte, 512+size)
+	copy(b, "PaxHeaders/a")
+	copy(b[100:], "0000644\x00")
+	copy(b[124:], fmt.Sprintf("%011o\x00", size))
+	copy(b[148:], "        ")
+	b[156] = tar.TypeXHeader
+	copy(b[257:], "ustar\x0000")
+	sum := 0
+	for _, c := range b[:512] {
+		sum += int(c)
+	}
+	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	copy(b[512:], fmt.Sprintf("%d comment=", size))
+	return b
 }
 
 func at(name string, seconds int64) tar.Header {
@@ -149,6 +170,9 @@ func TestHostileImages(t *testing.T) {
 			}
 			if strings.Contains(r.output, "\x1b]") {
 				t.Errorf("an escape sequence reached the output: %q", r.output)
+			}
+			if r.memory > 1<<30 || r.took > time.Minute {
+				t.Errorf("it took %s and %d MiB", r.took, r.memory>>20)
 			}
 			a.silent(canary, r)
 			a.works()
@@ -189,10 +213,12 @@ func archive(t *testing.T, entries []tar.Header, guarded string) []byte {
 		if err := w.WriteHeader(&h); err != nil {
 			t.Fatalf("%s: %v", path.Clean(h.Name), err)
 		}
-		if h.Size > 0 {
-			if _, err := w.Write([]byte(payload)); err != nil {
+		for rest := h.Size; rest > 0; {
+			n, err := w.Write([]byte(payload)[:min(rest, int64(len(payload)))])
+			if err != nil {
 				t.Fatal(err)
 			}
+			rest -= int64(n)
 		}
 	}
 	if err := w.Close(); err != nil {
