@@ -66,6 +66,7 @@ func config(name string, at places) (*specs.Spec, error) {
 		ids := []specs.LinuxIDMapping{{ContainerID: 0, HostID: c.hostUsers, Size: 65536}}
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		s.Linux.UIDMappings, s.Linux.GIDMappings = ids, ids
+		bindSys(s.Mounts)
 	}
 	if c.unconfined {
 		return s, nil
@@ -73,6 +74,15 @@ func config(name string, at places) (*specs.Spec, error) {
 	var err error
 	s.Linux.Seccomp, err = seccomp.GetDefaultProfile(s)
 	return s, err
+}
+
+// bindSys shows the machine's /sys, because in a user namespace that has no network of its own there is no other.
+func bindSys(mounts []specs.Mount) {
+	for i, m := range mounts {
+		if m.Type == "sysfs" {
+			mounts[i].Type, mounts[i].Source, mounts[i].Options = "bind", "/sys", append(m.Options, "bind")
+		}
+	}
 }
 
 func (c container) process() *specs.Process {
@@ -106,7 +116,8 @@ func mounts(at places) []specs.Mount {
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: append([]string{"mode=1777", "size=65536k"}, system...)},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: system},
-		bind("/sys", "/sys", "ro", "nosuid", "noexec", "nodev"),
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: append([]string{"ro"}, system...)},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: append([]string{"ro"}, system...)},
 		bind("/etc/resolv.conf", "/etc/resolv.conf", "ro"),
 		bind(at.builder, "/usr/local/bin/builder", "ro"),
 		bind(at.suite, "/suite", "ro"),

@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 CACHE=${CACHE:-/var/cache/builder-environments}
 USER1=${USER1:-dev}
-CASES=${CASES:-doctor copy base run users kept mounts stages fails foreign apt}
+CASES=${CASES:-doctor copy base run users kept mounts readonly stages fails foreign apt}
 ALL="E1 E2 E3 E4 E5 E6 E7 E8 E9-ext4 E9-xfs E9-btrfs E9-tmpfs E9-overlay E9-full E9-noshm E9-notmp E9-nohome E9-pids64 E9-mem256 E10"
 SMALL="doctor copy base run mounts fails"
 undo=()

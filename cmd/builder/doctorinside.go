@@ -67,6 +67,9 @@ func (w *workshop) trial(ctx context.Context, noStore error) []sandbox.Probe {
 	if noStore != nil {
 		return []sandbox.Probe{{Name: name, Found: noStore.Error(), Errno: sandbox.ErrnoName(noStore), Fix: "a store on a writable disk: --root or $BUILDER_ROOT"}}
 	}
+	if w.host.Rung == sandbox.RungNone {
+		return []sandbox.Probe{{Name: name, Found: "not tried: there is no sandbox for it"}}
+	}
 	tree, err := w.store.Prepare(nil)
 	if err != nil {
 		return []sandbox.Probe{{
@@ -92,9 +95,6 @@ func (w *workshop) trial(ctx context.Context, noStore error) []sandbox.Probe {
 
 // runSelf runs a copy of this program in root.
 func (w *workshop) runSelf(ctx context.Context, root *os.File) error {
-	if w.host.Rung == sandbox.RungNone {
-		return &sandbox.RungError{Refusals: w.host.Refusals}
-	}
 	const program = "/builder"
 	if err := copyProgram(fmt.Sprintf("/proc/self/fd/%d%s", root.Fd(), program)); err != nil {
 		return err
@@ -128,7 +128,10 @@ func (w *workshop) askPrivate() []sandbox.Probe {
 	p := sandbox.Probe{Name: "a network of their own", OK: true, Found: "yes: they reach out, but not to this machine's loopback addresses"}
 	if ok, why := w.host.Private(); !ok {
 		p.OK, p.Found = false, "no, they share that of this machine: "+why
-		p.Fix = "Debian, Ubuntu: apt-get install passt (or slirp4netns); it needs /dev/net/tun: docker run --device /dev/net/tun"
+		p.Fix = "it takes a sandbox with namespaces, see above"
+		if w.host.Mounts() {
+			p.Fix = "Debian, Ubuntu: apt-get install passt (or slirp4netns); it needs /dev/net/tun: docker run --device /dev/net/tun"
+		}
 	}
 	return []sandbox.Probe{p}
 }

@@ -36,9 +36,9 @@ func printReport(w io.Writer, r report) error {
 	if len(r.Refusals) == 0 && r.Rung == sandbox.RungUserns {
 		b.WriteString("         the best there is\n")
 	}
-	for _, refusal := range r.Refusals {
+	for i, refusal := range r.Refusals {
 		fmt.Fprintf(&b, "         not %s: %s\n", refusal.Rung, refusal.Why)
-		if refusal.Fix != "" {
+		if refusal.Fix != "" && (i+1 == len(r.Refusals) || r.Refusals[i+1].Fix != refusal.Fix) {
 			fmt.Fprintf(&b, "           to have it: %s\n", refusal.Fix)
 		}
 	}

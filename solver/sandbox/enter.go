@@ -175,7 +175,7 @@ func (h *Host) reexec(m idMap) error {
 		Pdeathsig:   unix.SIGKILL,
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("creating a user namespace: %w", err)
+		return fmt.Errorf("creating a user namespace: %w", cause(err))
 	}
 	theirs.Close()
 	if err := h.admit(cmd, ours, m); err != nil {
@@ -185,6 +185,14 @@ func (h *Host) reexec(m idMap) error {
 	}
 	os.Exit(attend(cmd, ours))
 	return nil
+}
+
+// cause is what is behind an error about a path that says nothing.
+func cause(err error) error {
+	if about, ok := errors.AsType[*os.PathError](err); ok {
+		return about.Err
+	}
+	return err
 }
 
 // admit maps the ids of L1, tells it what it is, and waits until it has entered.
