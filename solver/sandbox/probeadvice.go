@@ -33,7 +33,7 @@ func advice(r Rung, why error) string {
 		if hasCapability(unix.CAP_SYS_CHROOT) && hasCapability(unix.CAP_MKNOD) {
 			return ""
 		}
-		return rootFix
+		return "run as root with Docker's default capabilities: docker run without --user and --cap-drop; in a pod runAsUser: 0"
 	case RungNone:
 	}
 	return ""

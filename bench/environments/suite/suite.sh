@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds the Dockerfiles beside this file and prints a line for each case: its name, pass, refused or fail,
-# and what was seen. Refused is exit status 4: the builder has said that the machine cannot do it.
+# Builds the Dockerfiles beside this file and prints a line for each case: its name, pass, refused, no room or
+# fail, and what was seen. Refused is exit status 4: the builder has said that the machine cannot do it. No room
+# is a build that has said that the disk is full.
 # REPOSITORY is where images are pushed to, BASE the base image, CASES the cases; all come from the file
 # "settings" in the working directory, and results go to "results" there.
 cd "${WORK:-/work}" || exit 1
@@ -19,6 +20,9 @@ build() {
 
 why() { grep '^builder: ' "$1.log" | tail -1 || tail -1 "$1.log"; }
 
+# what kind of failure it was
+fault() { if grep '^builder: ' "$1.log" | grep -q 'no space left on device'; then echo "no room"; else echo fail; fi; }
+
 digest() { sed -n 's/^linux\/[^ ]* \(sha256:[0-9a-f]*\).*/\1/p' "$1.log" | tail -1; }
 
 # image NAME [OPTION...]: builds and pushes, twice; the second time nothing may run
@@ -29,7 +33,7 @@ image() {
 	case $? in
 	0) ;;
 	4) report "$name" refused "$(why "$name")"; return ;;
-	*) report "$name" fail "$(why "$name")"; return ;;
+	*) report "$name" "$(fault "$name")" "$(why "$name")"; return ;;
 	esac
 	first=$(digest "$name")
 	build "$name" "$@" || { report "$name" fail "second time: $(why "$name")"; return; }
@@ -42,9 +46,9 @@ image() {
 failing() {
 	build fails -o type=cacheonly
 	case $? in
-	1) if grep -q 'exit code: 23' fails.log && grep -q 'words to find' fails.log; then report fails pass "exit 1"; else report fails fail "$(why fails)"; fi ;;
+	1) if grep -q 'exit code: 23' fails.log && grep -q 'words to find' fails.log; then report fails pass "exit 1"; else report fails "$(fault fails)" "$(why fails)"; fi ;;
 	4) report fails refused "$(why fails)" ;;
-	*) report fails fail "$(why fails)" ;;
+	*) report fails "$(fault fails)" "$(why fails)" ;;
 	esac
 }
 
