@@ -41,7 +41,7 @@ type Build struct {
 	Materials []Material
 	// Source and Revision say which commit of which repository the context is, as far as that is known.
 	Source, Revision string
-	// Steps are the vertices of the graph, LayerOf the digests of the layers that they gave, by step.
+	// Steps are the vertices of the graph, LayerOf the diff IDs of the layers that they gave, by step.
 	Steps   []solver.Definition
 	LayerOf map[string]string
 	// Filename and Dockerfile are the text that was built.

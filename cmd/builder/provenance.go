@@ -36,7 +36,7 @@ func (b *build) statements(ctx context.Context, i int, made v1.Image, t solver.T
 		return err
 	}
 	if p := b.attest.provenance; p != nil && (spec.image() || !p.inlineOnly) {
-		predicate, err := b.once(attest.ProvenanceType, i, func() ([]byte, error) { return b.provenance(ctx, i, t) })
+		predicate, err := b.once(attest.ProvenanceType, i, func() ([]byte, error) { return b.provenance(ctx, i, made) })
 		if err != nil {
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (b *build) subjects(i int, digest v1.Hash, names []string) ([]attest.Subjec
 }
 
 // provenance returns the predicate that says how the i-th image was made.
-func (b *build) provenance(ctx context.Context, i int, t solver.Tree) ([]byte, error) {
+func (b *build) provenance(ctx context.Context, i int, made v1.Image) ([]byte, error) {
 	image, o := b.images[i], b.attest.provenance
 	p := attest.Build{
 		BuilderID: o.builderID, Version: version(), Target: b.target, Args: b.buildArgs, Labels: b.labels,
@@ -125,7 +125,7 @@ func (b *build) provenance(ctx context.Context, i int, t solver.Tree) ([]byte, e
 	}
 	b.describeContext(ctx, &p)
 	if o.mode == attest.Max && !b.squash {
-		if p.LayerOf, err = layersOf(image.Root, t); err != nil {
+		if p.LayerOf, err = layersOf(image.Root, made); err != nil {
 			return nil, err
 		}
 	}
@@ -254,15 +254,17 @@ func definitions(root *solver.Vertex) []solver.Definition {
 	return steps
 }
 
-// layersOf returns the digests of the layers that steps gave, by step.
-func layersOf(root *solver.Vertex, t solver.Tree) (map[string]string, error) {
+// layersOf returns the diff IDs of the layers that steps gave, by step: they are the same however layers are
+// compressed.
+func layersOf(root *solver.Vertex, made v1.Image) (map[string]string, error) {
+	config, err := made.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
 	layers := map[string]string{}
-	for l, v := range ownLayers(root, t) {
-		d, err := l.Digest()
-		if err != nil {
-			return nil, err
-		}
-		layers[v.Digest().String()] = d.String()
+	ids := config.RootFS.DiffIDs
+	for i, v := len(ids)-1, root; i >= 0 && !v.Source(); i, v = i-1, v.Inputs[0] {
+		layers[v.Digest().String()] = ids[i].String()
 	}
 	return layers, nil
 }
