@@ -106,10 +106,14 @@ func (i *imageLayer) open(ctx context.Context) (*os.File, error) {
 }
 
 // unpack unpacks the layer by itself, and then settles it on those below.
-func (i *imageLayer) unpack(ctx context.Context) (*os.File, error) {
+func (i *imageLayer) unpack(ctx context.Context) (dir *os.File, err error) {
 	tree := i.store.temporary("tree")
-	dir, err := makeTree(tree)
-	if err != nil {
+	defer func() {
+		if err != nil { // if the disk was full, another attempt needs the room
+			_ = os.RemoveAll(tree)
+		}
+	}()
+	if dir, err = makeTree(tree); err != nil {
 		return nil, err
 	}
 	loose, err := i.write(ctx, dir)

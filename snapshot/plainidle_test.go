@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -180,5 +181,30 @@ func TestPlainHardLinks(t *testing.T) {
 			l := change(t, s, layers, func(r string) { must(t, c.do(r)) })
 			wantLines(t, entriesOf(t, l), c.want)
 		})
+	}
+}
+
+// Where the disk is full, trees that nobody uses make room.
+func TestPlainTreesMakeRoom(t *testing.T) {
+	dir := t.TempDir()
+	must(t, unix.Mount("tmpfs", dir, "tmpfs", 0, "size=6m,mode=700"))
+	t.Cleanup(func() { must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	s := openStoreIn(t, dir, snapshot.DriverPlain)
+	big := "f 644 big " + strings.Repeat("x", 1<<20)
+	first, second := image(t, s, layerOf(t, big)), image(t, s, layerOf(t, "f 644 other", big))
+	// Each layer and each tree takes a MiB, and so does the filler: there is no room for the third of both.
+	for _, layers := range [][]*snapshot.Layer{first, second} {
+		prepare(t, s, layers...).Discard()
+	}
+	if n := len(plainTrees(t, s)); n != 2 {
+		t.Fatalf("%d trees are kept, want 2", n)
+	}
+	filler := filepath.Join(dir, "filler")
+	must(t, os.WriteFile(filler, make([]byte, 1<<20), 0o600))
+	third := image(t, s, layerOf(t, "f 644 third", big))
+	a := prepare(t, s, third...)
+	defer a.Discard()
+	if n := len(plainTrees(t, s)); n != 1 {
+		t.Errorf("%d trees are there after the disk was full, want the new one alone", n)
 	}
 }
