@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -53,7 +54,7 @@ func mountOverlay(upper, work *os.File, lower []*os.File) (*os.File, error) {
 	options = append(options, [2]string{"upperdir", fdPath(upper)}, [2]string{"workdir", fdPath(work)})
 	for _, o := range options {
 		if err := unix.FsconfigSetString(ctx, o[0], o[1]); err != nil {
-			return nil, fmt.Errorf("configuring overlayfs: %s=%s: %w", o[0], o[1], err)
+			return nil, fmt.Errorf("configuring overlayfs: %s: %w", o[0], explained(ctx, err))
 		}
 	}
 	// userxattr: the marks of overlayfs are where an ordinary user can set them. volatile: nothing
@@ -64,13 +65,24 @@ func mountOverlay(upper, work *os.File, lower []*os.File) (*os.File, error) {
 		}
 	}
 	if err := unix.FsconfigCreate(ctx); err != nil {
-		return nil, fmt.Errorf("mounting overlayfs: %w", err)
+		return nil, fmt.Errorf("mounting overlayfs: %w", explained(ctx, err))
 	}
 	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NODEV)
 	if err != nil {
 		return nil, fmt.Errorf("mounting overlayfs: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "overlay"), nil
+}
+
+// explained adds to err what the kernel says of it: a message to be read from what Fsopen returned.
+func explained(ctx int, err error) error {
+	b := make([]byte, 512)
+	n, reading := unix.Read(ctx, b)
+	if reading != nil {
+		return err
+	}
+	_, message, _ := strings.Cut(strings.TrimSpace(string(b[:n])), " ") // the first word is its level
+	return fmt.Errorf("%w (%s)", err, message)
 }
 
 // overlayTree is a mounted tree.
