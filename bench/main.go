@@ -175,7 +175,7 @@ func (b *bench) close() {
 // measureAll measures all peers in all scenarios.
 func (b *bench) measureAll(ctx context.Context) (*results, error) {
 	r := newResults(b)
-	for _, s := range scenarios() {
+	for _, s := range scenarios(b.bigMiB) {
 		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), s.id) {
 			continue
 		}

@@ -23,15 +23,15 @@ type scenario struct {
 	delay time.Duration
 }
 
-// scenarios are those of the issue on speed, in order.
-func scenarios() []scenario {
+// scenarios are all that is measured, in order; large is the size of the large context in MiB.
+func scenarios(large int) []scenario {
 	return []scenario{
 		{id: "S1", title: "nothing changed, 12 steps, 1,700 files", context: "s1", runs: 15, before: (*bench).warm},
 		{id: "S2", title: "cold: a RUN of 1,000 files, a COPY of 200", context: "s2", runs: 5, before: (*bench).cold},
 		{id: "S3", title: "cold: a Go program, two stages", context: "s3", runs: 3, before: (*bench).cold},
 		{id: "S4", title: "the same, one file edited", context: "s3", runs: 5, before: (*bench).edit},
 		{id: "S5", title: "50,000 files made, half removed, one changed", context: "s5", runs: 3, before: (*bench).cold},
-		{id: "S6", title: "COPY of a large context", context: "s6", runs: 3, before: (*bench).cold},
+		{id: "S6", title: fmt.Sprintf("COPY of %d MiB, half of it random", large), context: "s6", runs: 3, before: (*bench).cold},
 		{id: "S7", title: "two platforms with RUN, as an index", context: "s7", runs: 5, platforms: []string{"linux/amd64", "linux/arm64"}, before: (*bench).cold},
 		{id: "S8", title: "one small COPY on a 400 MB base", context: "s8", runs: 5, before: (*bench).cold},
 		{id: "S9", title: "four stages of 3 s side by side", context: "s9", runs: 3, before: (*bench).ready},

@@ -7,7 +7,7 @@ import (
 
 // block decompresses a block, or as much of it as there is room for. What the loop works with is held in variables,
 // because that is what makes it fast.
-func (d *decoder) block() error { //nolint:gocognit // one loop; calls in it would cost what it is for
+func (d *decoder) block() error { //nolint:gocognit,funlen // one loop; calls in it would cost what it is for
 	hold, count, next, written := d.hold, d.count, d.next, d.written
 	defer func() { d.hold, d.count, d.next, d.written = hold, count, next, written }()
 	input, output := &d.input, &d.output
