@@ -61,7 +61,7 @@ func run(c *exec.Cmd) error {
 }
 
 // watchInterval is how often memory is looked at.
-const watchInterval = 5 * time.Millisecond
+const watchInterval = 20 * time.Millisecond
 
 // watchMemory returns the highest sum of the memory of the programs below this process.
 func watchMemory(ctx context.Context, programs []string) int64 {
@@ -78,15 +78,20 @@ func watchMemory(ctx context.Context, programs []string) int64 {
 	}
 }
 
-// memoryBelow adds up the resident memory of all programs below a process, whose name is given. A child
-// that is still in its parent's memory is not counted again.
+// memoryBelow adds up the resident memory of the programs below a process, whose name is given. A child that is
+// still in its parent's memory is not counted again. What else a program starts, and all below that, is the
+// build's and not looked at.
 func memoryBelow(pid int, name string, programs []string) (sum int64) {
+	within := slices.Contains(programs, name)
 	for _, child := range children(pid) {
 		program := programName(child)
-		if slices.Contains(programs, program) && (program != name || !sharesMemory(pid, child)) {
+		ours := slices.Contains(programs, program)
+		if ours && (program != name || !sharesMemory(pid, child)) {
 			sum += resident(child)
 		}
-		sum += memoryBelow(child, program, programs)
+		if ours || !within {
+			sum += memoryBelow(child, program, programs)
+		}
 	}
 	return sum
 }
