@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
-	"io"
 	"maps"
 	"slices"
 
@@ -108,7 +107,7 @@ func Summed(e *Entry) (*Entry, error) {
 	}
 	defer r.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, r)
+	n, err := copyTo(h, r)
 	if err != nil {
 		return nil, err
 	}

@@ -205,7 +205,10 @@ func sameContent(a, b *Entry) (bool, error) {
 		return false, err
 	}
 	defer rb.Close()
-	ba, bb := make([]byte, 64<<10), make([]byte, 64<<10)
+	ba, putA := buffer()
+	defer putA()
+	bb, putB := buffer()
+	defer putB()
 	for {
 		na, ea := io.ReadFull(ra, ba)
 		nb, eb := io.ReadFull(rb, bb)
