@@ -31,8 +31,8 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "write OUT.json and OUT.svg")
 	flag.StringVar(&o.builder, "builder", "builder", "the program")
 	flag.StringVar(&o.user, "user", "", "as root: the ordinary user that builders run as")
-	flag.StringVar(&o.only, "scenarios", "", "only these, separated by commas")
-	flag.StringVar(&o.peers, "peers", "builder,buildkit,daemonless,buildah,kaniko", "who is measured")
+	flag.StringVar(&o.only, "scenarios", "", "only these, separated by commas; what OUT.json holds of others, and of peers that are not measured, stays")
+	flag.StringVar(&o.peers, "peers", strings.Join(peerNames(), ","), "who is measured")
 	flag.StringVar(&o.roots, "roots", "", "directory of root file systems debian-ARCH.tar (default: in the work directory)")
 	flag.IntVar(&o.runs, "runs", 0, "runs of each scenario (default: 3 to 15, as long as it takes)")
 	flag.IntVar(&o.bigMiB, "large", 1024, "size of the large context in MiB")
@@ -56,15 +56,18 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	defer b.close()
-	results, err := b.measureAll(ctx)
-	if err != nil {
-		return err
+	results := newResults(b)
+	if o.only != "" {
+		if err := results.keep(o.out + ".json"); err != nil {
+			return err
+		}
 	}
+	stopped := b.measureAll(ctx, results)
 	results.print(os.Stdout)
 	if o.out == "" {
-		return nil
+		return stopped
 	}
-	return errors.Join(results.writeJSON(o.out+".json"), results.writeSVG(o.out+".svg"))
+	return errors.Join(stopped, results.writeJSON(o.out+".json"), results.writeSVG(o.out+".svg"))
 }
 
 // bench is one run of the program.
@@ -172,9 +175,8 @@ func (b *bench) close() {
 	}
 }
 
-// measureAll measures all peers in all scenarios.
-func (b *bench) measureAll(ctx context.Context) (*results, error) {
-	r := newResults(b)
+// measureAll measures all peers in all scenarios. What was measured before it was stopped counts.
+func (b *bench) measureAll(ctx context.Context, r *results) error {
 	for _, s := range scenarios(b.bigMiB) {
 		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), s.id) {
 			continue
@@ -182,10 +184,11 @@ func (b *bench) measureAll(ctx context.Context) (*results, error) {
 		if b.runs > 0 {
 			s.runs = b.runs
 		}
+		r.forget(s.id, b.peers)
 		for n := range s.runs {
 			for _, p := range b.peers {
 				if ctx.Err() != nil {
-					return r, context.Cause(ctx)
+					return context.Cause(ctx)
 				}
 				if r.failed(s.id, p.name()) {
 					continue
@@ -195,7 +198,7 @@ func (b *bench) measureAll(ctx context.Context) (*results, error) {
 			}
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // measure measures one build.

@@ -31,6 +31,9 @@ type peer interface {
 	daemon() int
 }
 
+// peerNames are all there are, in the order in which they are shown.
+func peerNames() []string { return []string{"builder", "buildkit", "daemonless", "buildah", "kaniko"} }
+
 // errCannot says that a peer has no way to do a job.
 var errCannot = errors.New("cannot do this")
 

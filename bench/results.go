@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -46,6 +48,50 @@ func newResults(b *bench) *results {
 		r.names = append(r.names, p.name())
 	}
 	return r
+}
+
+// keep takes over what was measured before.
+func (r *results) keep(file string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var before results
+	if err := json.Unmarshal(text, &before); err != nil {
+		return fmt.Errorf("reading %s: %w", file, err)
+	}
+	r.Scenarios = before.Scenarios
+	for _, s := range r.Scenarios {
+		for name := range s.Peers {
+			if !slices.Contains(r.names, name) {
+				r.names = append(r.names, name)
+			}
+		}
+	}
+	slices.SortFunc(r.names, func(a, b string) int { return slices.Index(peerNames(), a) - slices.Index(peerNames(), b) })
+	return nil
+}
+
+// forget drops what was measured of peers in a scenario.
+func (r *results) forget(id string, peers []peer) {
+	if s := r.scenario(id); s != nil {
+		for _, p := range peers {
+			delete(s.Peers, p.name())
+		}
+	}
+}
+
+// sorted puts the scenarios in order.
+func (r *results) sorted() {
+	slices.SortFunc(r.Scenarios, func(a, b *result) int { return a.number() - b.number() })
+}
+
+func (s *result) number() int {
+	n, _ := strconv.Atoi(strings.TrimPrefix(s.ID, "S"))
+	return n
 }
 
 // machine describes this machine.
@@ -135,6 +181,7 @@ func (s *result) compare() {
 
 // print writes a table.
 func (r *results) print(w io.Writer) {
+	r.sorted()
 	fmt.Fprintln(w, r.Machine)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "\twall s / CPU s / peak MB / MB down / MB up")
