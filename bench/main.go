@@ -20,7 +20,7 @@ import (
 // options are the flags.
 type options struct {
 	dir, out, builder, user, roots string
-	only, peers                    string
+	only, peers, trace             string
 	runs, bigMiB                   int
 	address                        string
 }
@@ -37,6 +37,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 0, "runs of each scenario (default: 3 to 15, as long as it takes)")
 	flag.IntVar(&o.bigMiB, "large", 1024, "size of the large context in MiB")
 	flag.StringVar(&o.address, "listen", "127.0.0.1:5075", "address at which builders see the registry; names of images hold it")
+	flag.StringVar(&o.trace, "trace", "", "only sum up what builder build --trace has written to this file")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	err := o.run(ctx)
@@ -48,6 +49,9 @@ func main() {
 }
 
 func (o *options) run(ctx context.Context) error {
+	if o.trace != "" {
+		return summarizeTrace(os.Stdout, o.trace)
+	}
 	if err := adopt(); err != nil {
 		return err
 	}
