@@ -21,7 +21,7 @@ import (
 type options struct {
 	dir, out, builder, user, roots string
 	only, peers, trace             string
-	runs, bigMiB                   int
+	runs, bigMiB, scaling          int
 	address                        string
 }
 
@@ -38,6 +38,7 @@ func main() {
 	flag.IntVar(&o.bigMiB, "large", 1024, "size of the large context in MiB")
 	flag.StringVar(&o.address, "listen", "127.0.0.1:5075", "address at which builders see the registry; names of images hold it")
 	flag.StringVar(&o.trace, "trace", "", "only sum up what builder build --trace has written to this file")
+	flag.IntVar(&o.scaling, "scaling", 0, "measure builder alone as builds grow, up to this many of anything")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	err := o.run(ctx)
@@ -56,10 +57,16 @@ func (o *options) run(ctx context.Context) error {
 		return err
 	}
 	b := &bench{options: *o}
+	if o.scaling > 0 {
+		b.options.peers, b.bigMiB = "builder", 0
+	}
 	if err := b.open(ctx); err != nil {
 		return err
 	}
 	defer b.close()
+	if o.scaling > 0 {
+		return b.scale(ctx, os.Stdout, o.scaling)
+	}
 	results := newResults(b)
 	if o.only != "" {
 		if err := results.keep(o.out + ".json"); err != nil {
