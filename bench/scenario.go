@@ -81,7 +81,7 @@ func (b *bench) edit(ctx context.Context, p peer, j *job, n int) error {
 			return err
 		}
 	}
-	text := fmt.Sprintf("package p60\n\n// Edit %d is for %s.\nconst Edit = %d\n", n, p.name(), n)
+	text := fmt.Sprintf("package p60\n\nimport \"os\"\n\nfunc init() {\n\tif len(os.Args) > 1000 {\n\t\tprintln(\"edit %d for %s\")\n\t}\n}\n", n, p.name())
 	return os.WriteFile(filepath.Join(j.dir, "internal", "p60", "edit.go"), []byte(text), 0o644) //nolint:gosec // others build it
 }
 
