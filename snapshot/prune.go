@@ -143,6 +143,12 @@ func (s *Store) Bound(size int64) error {
 	return err
 }
 
+// BoundNow keeps the store below a size in bytes, whenever it was looked at before.
+func (s *Store) BoundNow(size int64) error {
+	_, err := s.Prune(Prune{Keep: size})
+	return err
+}
+
 // DiskSize returns the size in bytes of the file system that the store is on.
 func (s *Store) DiskSize() (int64, error) {
 	var st unix.Statfs_t
@@ -159,13 +165,22 @@ func (s *Store) withSpace(f func() error) error {
 		return err
 	}
 	cleared := s.plain.clear()
-	removed, pruning := s.Prune(Prune{Unused: young})
+	removed, pruning := s.Prune(Prune{Kinds: s.rebuildable()})
 	if pruning == nil && len(removed) > 0 || cleared {
 		if err = f(); !full(err) {
 			return err
 		}
 	}
 	return fmt.Errorf("%w: %s", err, s.space())
+}
+
+// rebuildable are the kinds of objects that are made again when they are needed.
+func (s *Store) rebuildable() []ObjectKind {
+	kinds := []ObjectKind{ObjectTree, ObjectBlob, ObjectRecord, ObjectScan}
+	for _, shelf := range s.shelves {
+		kinds = append(kinds, shelf.Kind())
+	}
+	return kinds
 }
 
 func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }

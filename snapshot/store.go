@@ -268,5 +268,8 @@ func (s *Store) BlobPath(digest v1.Hash) string {
 	return filepath.Join(s.path, "blobs", digest.Algorithm, digest.Hex[:2], digest.Hex)
 }
 
+// Path is the directory of the store.
+func (s *Store) Path() string { return s.path }
+
 // Temporary returns a directory that ends with the process.
 func (s *Store) Temporary() string { return s.tmp }

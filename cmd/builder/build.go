@@ -143,6 +143,7 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.open(ctx, b.buildOptions); err != nil {
 		return err
 	}
+	b.closing = append(b.closing, b.bound)
 	b.guard = b.newGuard()
 	if b.verify != nil {
 		if err := b.verify.resolve(ctx, b.client, b.buildOptions); err != nil {

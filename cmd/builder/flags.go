@@ -16,6 +16,7 @@ type buildFlags struct {
 	load                                           string
 	tags, platforms, buildArgs, labels, contexts   []string
 	outputs, secrets, ssh, addHosts, ulimits       []string
+	maxStorage                                     string
 	noCacheFilter, allow, annotations              []string
 	cacheFrom, cacheTo                             []string
 	noCache, pull, push, noPush, quiet             bool
@@ -90,6 +91,7 @@ func (f *buildFlags) addOutput(s *pflag.FlagSet) {
 // addMachine adds what decides about how the machine is used.
 func (f *buildFlags) addMachine(s *pflag.FlagSet) {
 	addRoot(s, &f.root)
+	addMaxStorage(s, &f.maxStorage)
 	s.StringVar(&f.sandbox, "sandbox", "auto", "sandbox for commands: auto, userns, single, chroot or none")
 	s.StringVar(&f.snapshotter, "snapshotter", "auto", "how trees are made for commands: auto, overlay (a mount) or plain (a copy)")
 	s.IntVar(&f.jobs, "jobs", 0, "how many steps may run at once (default: four for each processor, at least eight)")

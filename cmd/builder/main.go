@@ -61,7 +61,7 @@ func newRoot() *cobra.Command {
 	root.SuggestionsMinimumDistance = 2
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{suggestFlag(cmd, err)} })
-	root.AddCommand(newBuild(), newDag(), newDoctor(), newDu(), newExplain(), newIndex(), newInspect(), newLogin(), newLogout(), newPrune(), newRegistry(), newVerify(), newVersion())
+	root.AddCommand(newBuild(), newDag(), newDoctor(), newDu(), newExplain(), newFsck(), newIndex(), newInspect(), newLogin(), newLogout(), newPrune(), newRegistry(), newVerify(), newVersion())
 	root.AddCommand(newLock())
 	return root
 }

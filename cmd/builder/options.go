@@ -71,7 +71,7 @@ func (f *buildFlags) options(args []string) (*buildOptions, error) {
 	o := &buildOptions{buildFlags: *f, context: args[0]}
 	for _, understand := range []func() error{
 		o.readPlatforms, o.readArgs, o.readSecrets, o.readAgents, o.readHosts, o.readLimits, o.readNetwork,
-		o.readAllow, o.readAttestations, o.readPolicies, o.readOutputs, o.readKey, o.readCaches, o.readProgress, o.readCall, o.readMachine,
+		o.readAllow, o.readAttestations, o.readPolicies, o.readOutputs, o.readKey, o.readCaches, o.readMaxStorage, o.readProgress, o.readCall, o.readMachine,
 	} {
 		if err := understand(); err != nil {
 			return nil, &usageError{err}

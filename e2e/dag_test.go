@@ -1,0 +1,298 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-298d225e/builder/internal/testuser"
+)
+
+// graph is a random build: files of a context, and a Dockerfile of stages that copy from it and from each other. All of
+// it follows from its seed and the edits made since.
+type graph struct {
+	files  []string
+	stages [][]string
+}
+
+// newGraph makes up a graph of a few stages of a few steps.
+func newGraph(r *rand.Rand) *graph {
+	g := &graph{}
+	for range 3 {
+		g.files = append(g.files, word(r))
+	}
+	for n := range 2 + r.IntN(3) {
+		var steps []string
+		for range 1 + r.IntN(4) {
+			steps = append(steps, step(r, n))
+		}
+		g.stages = append(g.stages, steps)
+	}
+	return g
+}
+
+func word(r *rand.Rand) string { return "w" + strconv.Itoa(r.IntN(6)) }
+
+// step is a random instruction of the n-th stage.
+func step(r *rand.Rand, n int) string {
+	path := "/" + word(r)
+	switch k := r.IntN(6); {
+	case k == 0:
+		return fmt.Sprintf("COPY f%d %s", r.IntN(3), path)
+	case k == 1 && n > 0:
+		return fmt.Sprintf("COPY --from=s%d /out %s", r.IntN(n), path)
+	case k == 2 && n > 0:
+		return fmt.Sprintf("RUN --mount=from=s%d,target=/mnt cat /mnt/out >> /out", r.IntN(n))
+	case k == 3:
+		return fmt.Sprintf("RUN rm -f %s; echo %s >> /out", path, word(r))
+	case k == 4:
+		return "RUN mkdir -p /d" + path + " && echo " + word(r) + " > /d" + path + "/file"
+	}
+	return fmt.Sprintf("RUN echo %s > %s; cat %s >> /out", word(r), path, path)
+}
+
+// edit changes something: a file, or a step, which may make no difference.
+func (g *graph) edit(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		g.files[r.IntN(len(g.files))] = word(r)
+		return
+	}
+	n := r.IntN(len(g.stages))
+	g.stages[n][r.IntN(len(g.stages[n]))] = step(r, n)
+}
+
+// write writes the context into a directory.
+func (g *graph) write(t *testing.T, dir string) {
+	t.Helper()
+	var b strings.Builder
+	for n, steps := range g.stages {
+		fmt.Fprintf(&b, "FROM toybox AS s%d\nRUN echo > /out\n%s\n", n, strings.Join(steps, "\n"))
+	}
+	files := map[string]string{"Dockerfile": b.String()}
+	for i, content := range g.files {
+		files[fmt.Sprint("f", i)] = content + "\n"
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// buildGraph returns the command that builds a context with a store. It makes the same image whenever and
+// wherever it runs.
+func buildGraph(ctx context.Context, store, dir string, more ...string) *exec.Cmd {
+	args := append([]string{
+		"build", "--progress", "plain", "--build-context", "toybox=oci-layout://" + toybox(testuser.Dir()),
+		"--reproducible",
+	}, more...)
+	cmd := exec.CommandContext(ctx, program(testuser.Dir()), append(args, dir)...)
+	cmd.Env = append(os.Environ(), "BUILDER_ROOT="+store)
+	return cmd
+}
+
+// built builds and returns the digest of the image and which steps ran.
+func built(t *testing.T, store, dir string, more ...string) (digest, steps string) {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "id")
+	cmd := buildGraph(t.Context(), store, dir, append([]string{"--iidfile", out}, more...)...)
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	id, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(id), string(text)
+}
+
+// newStore returns a place for a store, which is removed at the end: it has files of subordinate users.
+func newStore(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(testuser.Dir(), "store-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := testuser.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return filepath.Join(dir, "store")
+}
+
+// amount is n, or what the variable says: the long form of a test is for who has the time.
+func amount(t *testing.T, variable string, n int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return n
+	}
+	many, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s=%s: %v", variable, text, err)
+	}
+	return many
+}
+
+// Several builders work on one store, and every now and then one of them is killed. Then the store is sound, and every
+// image that comes from it is the same as one built anew. BUILDER_TEST_BUILDERS and BUILDER_TEST_DAGS say how many.
+func TestKilledBuilders(t *testing.T) {
+	builders, graphs := amount(t, "BUILDER_TEST_BUILDERS", 3), amount(t, "BUILDER_TEST_DAGS", 2)
+	store := newStore(t)
+	contexts := make([]string, graphs)
+	for i := range contexts {
+		contexts[i] = t.TempDir()
+		newGraph(rand.New(rand.NewPCG(1, uint64(i)))).write(t, contexts[i])
+	}
+	var g errgroup.Group
+	for n := range builders {
+		g.Go(func() error {
+			r := rand.New(rand.NewPCG(2, uint64(n)))
+			for range graphs {
+				if err := buildOrKill(t.Context(), r, store, contexts[r.IntN(graphs)]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, store)
+	for _, dir := range contexts {
+		got, _ := built(t, store, dir)
+		want, text := built(t, newStore(t), dir)
+		if got != want {
+			t.Errorf("the image from the store is %s, one built anew is %s\n%s", got, want, text)
+		}
+	}
+}
+
+// buildOrKill builds, and with some luck kills the build before it has ended. A build that is not killed succeeds.
+func buildOrKill(ctx context.Context, r *rand.Rand, store, dir string) error {
+	cmd := buildGraph(ctx, store, dir, "--no-push")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	killed := r.IntN(2) == 0
+	if killed {
+		timer := time.AfterFunc(time.Duration(r.IntN(1500))*time.Millisecond, func() { _ = cmd.Process.Signal(syscall.SIGKILL) })
+		defer timer.Stop()
+	}
+	if err := cmd.Wait(); err != nil && !killed {
+		return fmt.Errorf("%w\n%s", err, out.String())
+	}
+	return nil
+}
+
+func wantSound(t *testing.T, store string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program(testuser.Dir()), "fsck")
+	cmd.Env = append(os.Environ(), "BUILDER_ROOT="+store)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// A build after any edit gives what a build without a cache gives, and does not run what it need not: nothing when it is
+// built again, and no step of which an equal one ran before in the same surroundings. BUILDER_TEST_EDITS says how many.
+func TestRandomEdits(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 0))
+	g, store, dir := newGraph(r), newStore(t), t.TempDir()
+	for range amount(t, "BUILDER_TEST_EDITS", 2) {
+		g.write(t, dir)
+		got, text := built(t, store, dir)
+		want, clean := built(t, newStore(t), dir)
+		if got != want {
+			t.Fatalf("with the cache it is %s, without %s\n%s\n%s", got, want, text, clean)
+		}
+		if _, again := built(t, store, dir); !strings.Contains(again, ": 0 steps run, ") {
+			t.Fatalf("what was just built is built again:\n%s", again)
+		}
+		before := g.files[0]
+		g.files[0] = before + " and back" // an edit that is taken back
+		g.write(t, dir)
+		built(t, store, dir)
+		g.files[0] = before
+		g.write(t, dir)
+		if _, back := built(t, store, dir); !strings.Contains(back, ": 0 steps run, ") {
+			t.Fatalf("what was built before is built again:\n%s", back)
+		}
+		g.edit(r)
+	}
+}
+
+// Two builds of one step at once run it once. If the one that runs it dies, the other runs it.
+func TestSingleFlight(t *testing.T) {
+	for _, kill := range []bool{false, true} {
+		t.Run(fmt.Sprint("kill=", kill), func(t *testing.T) {
+			store, dir, shared := newStore(t), t.TempDir(), t.TempDir()
+			dockerfile := "FROM toybox\nRUN --mount=type=cache,target=/count echo ran >> /count/log; sleep 1\n" +
+				"RUN --mount=type=cache,target=/count,sharing=locked cp /count/log /log\n"
+			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			first := buildGraph(t.Context(), store, dir, "--no-push")
+			if err := first.Start(); err != nil {
+				t.Fatal(err)
+			}
+			waitForCache(t, store)
+			second := buildGraph(t.Context(), store, dir, "--output", "type=local,dest="+shared)
+			var out bytes.Buffer
+			second.Stdout, second.Stderr = &out, &out
+			if err := second.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if kill {
+				if err := first.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := first.Wait(); err != nil && !kill {
+				t.Fatal(err)
+			}
+			if err := second.Wait(); err != nil {
+				t.Fatalf("%v\n%s", err, &out)
+			}
+			log, err := os.ReadFile(filepath.Join(shared, "log"))
+			ran := strings.Count(string(log), "ran") // at most once before the first was killed
+			if err != nil || ran != 1 && !kill || ran == 0 {
+				t.Errorf("the step ran %d times: %v\n%s", ran, err, &out)
+			}
+			if took := strings.Contains(out.String(), "CACHED [0 1/2]"); took == kill {
+				t.Errorf("the second has taken what the first made: %t\n%s", took, &out)
+			}
+		})
+	}
+}
+
+// waitForCache waits until a command has begun that has a cache directory.
+func waitForCache(t *testing.T, store string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		found, err := fs.Glob(os.DirFS(store), "caches/*/lock")
+		if err == nil && len(found) > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no command has begun")
+		}
+	}
+}

@@ -1,0 +1,224 @@
+//go:build linux
+
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Problem is an object of a store that is not what its name says.
+type Problem struct {
+	// Name is its path in the store.
+	Name string `json:"name"`
+	// Text says what is wrong.
+	Text string `json:"problem"`
+	// Repaired: it was removed, and will be made anew when it is needed.
+	Repaired bool `json:"repaired"`
+}
+
+// Checked says what a check has looked at.
+type Checked struct {
+	Objects int   `json:"objects"`
+	Bytes   int64 `json:"bytes"`
+	// Unverifiable are unpacked layers of images, of which only what an image says of them could be compared, and that
+	// is not kept.
+	Unverifiable int `json:"unverifiable"`
+}
+
+// Check reads all blobs, unpacked layers and what is known of layers, and returns what is not as it should be. Builds may
+// go on meanwhile. With repair it removes what is damaged and not in use.
+func (s *Store) Check(ctx context.Context, repair bool) (Checked, []Problem, error) {
+	c := &checker{store: s}
+	all, err := s.Objects()
+	if err != nil {
+		return c.Checked, nil, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.NumCPU())
+	for _, o := range all {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return c.object(ctx, o, repair) })
+	}
+	if err := g.Wait(); err != nil {
+		return c.Checked, c.problems, err
+	}
+	return c.Checked, c.problems, c.layers(repair)
+}
+
+// checker checks objects side by side.
+type checker struct {
+	store *Store
+
+	mu sync.Mutex
+	Checked
+	problems []Problem
+}
+
+// errUnverifiable says that nothing is known that an object could be compared with.
+var errUnverifiable = errors.New("nothing is known of its content")
+
+func (c *checker) object(ctx context.Context, o Object, repair bool) error {
+	var err error
+	name := filepath.Join(c.store.path, o.Name)
+	switch o.Kind {
+	case ObjectBlob:
+		err = checkBlob(name)
+	case ObjectTree:
+		err = c.store.checkTree(ctx, name)
+	case ObjectCacheMount, ObjectRecord, ObjectScan:
+		return nil // they hold whatever they hold, or are checked when they are read
+	default:
+		return nil
+	}
+	c.mu.Lock()
+	c.Objects++
+	c.Bytes += o.Size
+	if errors.Is(err, errUnverifiable) {
+		c.Unverifiable++
+	}
+	c.mu.Unlock()
+	switch {
+	case err == nil, errors.Is(err, errUnverifiable):
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	if _, gone := os.Lstat(name); errors.Is(gone, fs.ErrNotExist) {
+		return nil // removed meanwhile
+	}
+	return c.found(o, err, repair)
+}
+
+// found notes a problem, and removes the object if it may.
+func (c *checker) found(o Object, problem error, repair bool) (err error) {
+	p := Problem{Name: o.Name, Text: problem.Error()}
+	if repair {
+		p.Repaired, err = c.store.remove(o)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.problems = append(c.problems, p)
+	return err
+}
+
+func checkBlob(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(h.Sum(nil)); got != filepath.Base(name) {
+		return fmt.Errorf("its digest is sha256:%s", got)
+	}
+	return nil
+}
+
+// checkTree checks an unpacked layer: all that its listing says is there, and adds up to the content ID it is named by.
+func (s *Store) checkTree(ctx context.Context, name string) error {
+	text, err := os.ReadFile(filepath.Join(name, "rec"))
+	if err != nil {
+		return err
+	}
+	var r treeRecord
+	if err := json.Unmarshal(text, &r); err != nil {
+		return err
+	}
+	if r.ID != filepath.Base(name) {
+		return fmt.Errorf("it says that it is %s", r.ID)
+	}
+	root, err := openDir(filepath.Join(name, "fs"))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	listing, err := os.Open(filepath.Join(name, "listing"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return errUnverifiable
+	}
+	if err != nil {
+		return err
+	}
+	defer listing.Close()
+	return checkListing(cancellable(ctx, withContent(readListing(listing), NewDir(root))), r)
+}
+
+func checkListing(entries Entries, r treeRecord) error {
+	content := NewContentHash(r.Form)
+	for e, err := range entries {
+		if err != nil {
+			return err
+		}
+		if err := checkContent(e); err != nil {
+			return fmt.Errorf("/%s: %w", e.Path, err)
+		}
+		content.Add(e)
+	}
+	if got := content.ID(); got.Hex != r.ID {
+		return fmt.Errorf("its content is %s", got)
+	}
+	return nil
+}
+
+// checkContent reads a file and compares it with its Sum.
+func checkContent(e *Entry) error {
+	if e.Kind != Regular {
+		return nil
+	}
+	f, err := e.Open()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return err
+	}
+	if e.Sum == nil || [sha256.Size]byte(h.Sum(nil)) != *e.Sum {
+		return errors.New("its content was changed")
+	}
+	return nil
+}
+
+// layers checks what is known of packed layers.
+func (c *checker) layers(repair bool) error {
+	return c.store.list("layers", func(name string, _ fs.FileInfo) error {
+		text, err := os.ReadFile(filepath.Join(c.store.path, name))
+		if err != nil {
+			return nil // removed meanwhile
+		}
+		c.Objects++
+		var p packed
+		if err = json.Unmarshal(text, &p); err == nil && p.Content.Hex != layerName(name) {
+			err = fmt.Errorf("it is of %s", p.Content)
+		}
+		if err == nil {
+			return nil
+		}
+		return c.found(Object{Kind: ObjectScan, Name: name}, err, repair)
+	})
+}
+
+// layerName is the content ID in the name of what is known of a layer.
+func layerName(name string) string {
+	base := filepath.Base(name)
+	return base[:min(len(base), 2*sha256.Size)]
+}
