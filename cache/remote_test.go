@@ -311,3 +311,69 @@ func TestBadDocuments(t *testing.T) {
 		})
 	}
 }
+
+// The oldest results go first, until what remains is small enough, or none is old enough.
+func TestPrune(t *testing.T) {
+	h, err := registry.Handler(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	client, err := registry.New(registry.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote, err := NewRegistry(client, strings.TrimPrefix(server.URL, "http://")+"/cache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout := t.TempDir()
+	for name, open := range map[string]func() interface {
+		both
+		Pruner
+	}{
+		"registry": func() interface {
+			both
+			Pruner
+		} {
+			return remote
+		},
+		"layout": func() interface {
+			both
+			Pruner
+		} {
+			return NewLayout(layout)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			var size int64
+			for n := range 4 {
+				blob := packedLayer(t, fmt.Sprint("content ", n))
+				d := documentFor(t, blob, fmt.Sprint("op", n), fmt.Sprint("content key ", n), fmt.Sprint("definition key ", n))
+				d.Created, size = day.AddDate(0, 0, n), d.Size
+				if err := open().Share(t.Context(), d, blob); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, step := range []struct {
+				p    Prune
+				left int
+			}{{Prune{Before: day}, 4}, {Prune{Before: day.AddDate(0, 0, 1)}, 3}, {Prune{Keep: 2 * size}, 2}, {Prune{}, 0}} {
+				if _, err := open().Prune(t.Context(), step.p); err != nil {
+					t.Fatal(err)
+				}
+				for n := range 4 {
+					there, err := open().Has(t.Context(), id(fmt.Sprint("definition key ", n)))
+					if want := n >= 4-step.left; err != nil || there != want {
+						t.Errorf("after %+v, result %d is there: %t, want %t: %v", step.p, n, there, want, err)
+					}
+				}
+			}
+			if left, err := filepath.Glob(filepath.Join(layout, "blobs", "sha256", "*")); err != nil || len(left) > 0 {
+				t.Errorf("these are left: %q, %v", left, err)
+			}
+		})
+	}
+}

@@ -104,10 +104,10 @@ func buildGraph(ctx context.Context, store, dir string, more ...string) *exec.Cm
 }
 
 // built builds and returns the digest of the image and which steps ran.
-func built(t *testing.T, store, dir string, more ...string) (digest, steps string) {
+func built(t *testing.T, store, dir string) (digest, steps string) {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "id")
-	cmd := buildGraph(t.Context(), store, dir, append([]string{"--iidfile", out}, more...)...)
+	cmd := buildGraph(t.Context(), store, dir, "--iidfile", out)
 	text, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
@@ -122,7 +122,7 @@ func built(t *testing.T, store, dir string, more ...string) (digest, steps strin
 // newStore returns a place for a store, which is removed at the end: it has files of subordinate users.
 func newStore(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(testuser.Dir(), "store-")
+	dir, err := os.MkdirTemp(testuser.Dir(), "store-") //nolint:usetesting // which would not be able to remove it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/seed-298d225e/builder/cache"
 	"github.com/seed-298d225e/builder/snapshot"
 )
 
@@ -37,11 +39,15 @@ func newDu() *cobra.Command {
 				}
 				all = slices.DeleteFunc(all, func(o snapshot.Object) bool { return !want.fits(o) })
 				slices.SortFunc(all, func(a, b snapshot.Object) int { return cmp.Compare(b.Size, a.Size) })
+				uses, err := cache.Uses(s.Path())
+				if err != nil {
+					return err
+				}
 				switch {
 				case asJSON:
-					return printJSON(all)
+					return printJSON(withUses(all, uses))
 				case verbose:
-					return printObjects(os.Stdout, all)
+					return printObjects(os.Stdout, withUses(all, uses))
 				}
 				return printKinds(os.Stdout, all)
 			})
@@ -54,16 +60,34 @@ func newDu() *cobra.Command {
 	return cmd
 }
 
+// usedObject is an object with the number of steps that have it as their result: one that has several is shared.
+type usedObject struct {
+	snapshot.Object
+	Steps int `json:"steps"`
+}
+
+// withUses adds to unpacked layers how many steps have them as their result.
+func withUses(all []snapshot.Object, uses map[string]int) []usedObject {
+	used := make([]usedObject, len(all))
+	for i, o := range all {
+		used[i].Object = o
+		if o.Kind == snapshot.ObjectTree {
+			used[i].Steps = uses[filepath.Base(o.Name)]
+		}
+	}
+	return used
+}
+
 // printObjects prints one object a line, the largest first.
-func printObjects(w io.Writer, all []snapshot.Object) error {
+func printObjects(w io.Writer, all []usedObject) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "KIND\tSIZE\tLAST USED\tIN USE\tOBJECT")
+	fmt.Fprintln(t, "KIND\tSIZE\tLAST USED\tIN USE\tSTEPS\tOBJECT")
 	for _, o := range all {
 		name := o.Name
 		if o.Text != "" {
 			name = o.Text
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", o.Kind, formatSize(o.Size), formatAge(time.Since(o.LastUsed)), yesNo(o.InUse), name)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\n", o.Kind, formatSize(o.Size), formatAge(time.Since(o.LastUsed)), yesNo(o.InUse), o.Steps, name)
 	}
 	return t.Flush()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-298d225e/builder/cache"
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/snapshot"
 	"github.com/seed-298d225e/builder/solver/sandbox"
@@ -21,16 +22,20 @@ import (
 
 func newPrune() *cobra.Command {
 	var root, keep string
-	var filters []string
+	var filters, shared []string
+	var registries registryFlags
 	var all, force, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "prune [OPTIONS]",
 		Short: "Remove what the store keeps and no build is using",
 		Long: `Remove what the store keeps and no build is using, the least recently used first.
 
-Cache mounts are only removed with --all or --filter type=cachemount: all else can be made again.`,
+Cache mounts are only removed with --all or --filter type=cachemount: all else can be made again.
+
+With --cache-to a shared cache is pruned instead, the oldest first: a registry, if it lets manifests be deleted, or a directory. For
+others see docs/CACHE.md.`,
 		Args: noArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := parseFilters(filters)
 			if err != nil {
 				return &usageError{err}
@@ -43,6 +48,9 @@ Cache mounts are only removed with --all or --filter type=cachemount: all else c
 				if p.Keep, err = parseSize(keep); err != nil {
 					return usagef("--keep-storage: %w", err)
 				}
+			}
+			if len(shared) > 0 {
+				return registries.prune(cmd.Context(), shared, cache.Prune{Before: before(want.unused), Keep: p.Keep}, asJSON)
 			}
 			return withStore(root, func(s *snapshot.Store) error {
 				removed, err := s.Prune(p)
@@ -60,6 +68,8 @@ Cache mounts are only removed with --all or --filter type=cachemount: all else c
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "remove cache mounts too")
 	cmd.Flags().StringVar(&keep, "keep-storage", "", "keep so much, such as 10GB")
 	cmd.Flags().StringArrayVar(&filters, "filter", nil, "remove only some: type=KIND, until=AGE (not used for so long)")
+	cmd.Flags().StringArrayVar(&shared, "cache-to", nil, "prune a shared cache: type=registry,ref=REPOSITORY[:PREFIX] or type=local,dest=DIRECTORY")
+	registries.add(cmd.Flags())
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "do not ask (never done; accepted for compatibility)")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of what was removed")
 	return cmd
