@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -294,5 +295,46 @@ func waitForCache(t *testing.T, store string) {
 		if time.Now().After(end) {
 			t.Fatal("no command has begun")
 		}
+	}
+}
+
+// Two commands that use a cache directory at once see it as its sharing says: both of them, each its own, or one after
+// the other.
+func TestCacheMountSharing(t *testing.T) {
+	for _, c := range []struct{ sharing, want string }{
+		{"shared", "alone together"}, {"private", "alone alone"}, {"locked", "alone alone"},
+	} {
+		t.Run(c.sharing, func(t *testing.T) {
+			t.Parallel()
+			store := newStore(t)
+			var found [2]string
+			var g errgroup.Group
+			for n := range found {
+				dir, result := t.TempDir(), t.TempDir()
+				command := "if mkdir /c/busy; then echo alone > /found; sleep 2; rmdir /c/busy; else echo together > /found; fi"
+				dockerfile := fmt.Sprintf("FROM toybox\nRUN --mount=type=cache,target=/c,sharing=%s %s; echo %d\n", c.sharing, command, n)
+				if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				g.Go(func() error {
+					if out, err := buildGraph(t.Context(), store, dir, "--output", "type=local,dest="+result).CombinedOutput(); err != nil {
+						return fmt.Errorf("%w\n%s", err, out)
+					}
+					text, err := os.ReadFile(filepath.Join(result, "found"))
+					found[n] = strings.TrimSpace(string(text))
+					return err
+				})
+				if n == 0 {
+					waitForCache(t, store)
+				}
+			}
+			if err := g.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			slices.Sort(found[:])
+			if got := strings.Join(found[:], " "); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
