@@ -12,6 +12,7 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/seed-298d225e/builder/solver"
 )
@@ -43,6 +44,17 @@ type Source struct {
 	// Mounts gives the content of cache directories, nil if it is not wanted.
 	Mounts Mounts
 	failed atomic.Bool
+	once   sync.Once
+	slots  *semaphore.Weighted
+}
+
+// askLimit is how many answers of a shared cache are waited for at once.
+const askLimit = 32
+
+// acquire waits until the cache may be asked something.
+func (s *Source) acquire(ctx context.Context) (release func(), err error) {
+	s.once.Do(func() { s.slots = semaphore.NewWeighted(askLimit) })
+	return func() { s.slots.Release(1) }, s.slots.Acquire(ctx, 1)
 }
 
 // Disable makes everything a miss from now on.
@@ -116,12 +128,17 @@ func (t *Tiers) find(ctx context.Context, s *Source, op, key v1.Hash) (r solver.
 
 // ask asks a shared cache something, unless it has failed before. After a failure the build goes on without it.
 func (t *Tiers) ask(ctx context.Context, s *Source, question func(context.Context) error) {
+	release, err := s.acquire(ctx)
+	if err != nil {
+		return
+	}
+	defer release()
 	if s.failed.Load() {
 		return
 	}
 	asking, cancel := context.WithTimeoutCause(ctx, Patience, fmt.Errorf("there was no answer within %s", Patience))
 	defer cancel()
-	err := question(asking)
+	err = question(asking)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		return
 	}
