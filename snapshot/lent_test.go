@@ -65,11 +65,11 @@ func TestCheck(t *testing.T) {
 	_, err := l.Digest()
 	must(t, err)
 	must(t, l.Keep())
-	s.Close()
+	must(t, s.Close())
 	wantDamaged := func(repair bool, want ...string) {
 		t.Helper()
 		s := openStoreIn(t, dir, snapshot.DriverAuto)
-		defer s.Close()
+		defer func() { must(t, s.Close()) }()
 		checked, problems, err := s.Check(t.Context(), repair)
 		must(t, err)
 		if checked.Objects == 0 || len(problems) != len(want) {
@@ -93,7 +93,7 @@ func TestCheck(t *testing.T) {
 	wantDamaged(false, "blobs", "trees")
 	wantDamaged(true, "blobs", "trees")
 	s = openStoreIn(t, dir, snapshot.DriverAuto)
-	defer s.Close()
+	defer func() { must(t, s.Close()) }()
 	if _, problems, err := s.Check(t.Context(), false); err != nil || len(problems) > 0 {
 		t.Errorf("after the repair: %+v, %v", problems, err)
 	}
