@@ -56,7 +56,7 @@ func (f *buildFlags) addSteps(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.cacheTo, "cache-to", nil, "shared cache to write: like --cache-from, or type=inline; mode=max shares all steps")
 	s.BoolVar(&f.pull, "pull", false, "ask the registry again what names of images stand for (always done; accepted for compatibility)")
 	s.StringArrayVar(&f.secrets, "secret", nil, "secret for the build: id=NAME[,src=FILE|,env=VARIABLE]")
-	s.StringArrayVar(&f.ssh, "ssh", nil, "SSH agent for the build: default, or ID=SOCKET")
+	s.StringArrayVar(&f.ssh, "ssh", nil, "SSH agent or keys for the build: default, ID=SOCKET or ID=KEY[,KEY]...")
 	s.StringVar(&f.network, "network", "default", "what commands can reach: default, none or host")
 	s.StringArrayVar(&f.addHosts, "add-host", nil, "add a line to /etc/hosts of commands, HOST:IP")
 	s.StringArrayVar(&f.allow, "allow", nil, "permit something to the build: network.host, security.insecure, secret-in-layer")

@@ -38,6 +38,8 @@ type buildOptions struct {
 	contexts  map[string]string
 	secrets   map[string]secretSource
 	agents    map[string]string
+	// keys are the files with private keys that an agent is to be made of.
+	keys      map[string][]string
 	hosts     []solver.HostEntry
 	limits    solver.Limits
 	resources sandbox.Resources
@@ -221,7 +223,7 @@ func first(values ...string) string {
 }
 
 func (o *buildOptions) readAgents() error {
-	o.agents = map[string]string{}
+	o.agents, o.keys = map[string]string{}, map[string][]string{}
 	for _, s := range o.ssh {
 		id, path, _ := strings.Cut(s, "=")
 		if path == "" {
@@ -230,14 +232,11 @@ func (o *buildOptions) readAgents() error {
 		if path == "" {
 			return fmt.Errorf("--ssh %s: no socket is given and $SSH_AUTH_SOCK is not set", s)
 		}
-		info, err := os.Stat(path)
-		if err != nil {
-			return fmt.Errorf("--ssh %s: %w", s, err)
+		if info, err := os.Stat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+			o.agents[id] = path
+			continue
 		}
-		if info.Mode().Type() != fs.ModeSocket {
-			return fmt.Errorf("--ssh %s: %s is not the socket of an agent (add keys to one with ssh-add)", s, path)
-		}
-		o.agents[id] = path
+		o.keys[id] = strings.Split(path, ",")
 	}
 	return nil
 }

@@ -59,11 +59,17 @@ func (w *workshop) open(ctx context.Context, o *buildOptions) (err error) {
 	if w.client, err = o.newClient(ctx, registry.Config{Blobs: w.store, Progress: w.progress}, outside(w.host)); err != nil {
 		return err
 	}
+	if err := w.serveKeys(ctx, o); err != nil {
+		return err
+	}
 	dir := downloads{w.path}.dir()
 	w.http = &fetch.HTTP{
 		Dir: dir, UserAgent: userAgent(), Proxy: http.ProxyFromEnvironment, Secret: o.secret, Progress: w.progress,
 	}
-	w.git = &fetch.Git{Dir: dir, Env: gitEnvironment(), Secret: o.secret, Agent: o.agent, Progress: w.progress}
+	w.git = &fetch.Git{
+		Dir: dir, Env: gitEnvironment(), Secret: o.secret, Agent: o.agent, Progress: w.progress,
+		CAFile: first(os.Getenv("GIT_SSL_CAINFO"), os.Getenv("SSL_CERT_FILE")), // http has the latter from package x509
+	}
 	w.closing = append(w.closing, func() error { w.http.Close(); w.git.Close(); return nil })
 	return nil
 }
