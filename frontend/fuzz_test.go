@@ -2,7 +2,6 @@ package frontend_test
 
 import (
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -18,11 +17,7 @@ import (
 // FuzzLower makes sure that every text is lowered or refused in words, soon, and with memory in proportion to
 // what may be written at all.
 func FuzzLower(f *testing.F) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, file := range files {
+	for _, file := range goldenFiles(f) {
 		dt, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)

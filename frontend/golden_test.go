@@ -25,11 +25,7 @@ var update = flag.Bool("update", false, "rewrite what the golden files want")
 // warnings with what the file wants. Further sections are "request", with one option a line, and
 // "image NAME" and "context NAME" with the config that the name has.
 func TestGolden(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no golden files", err)
-	}
-	for _, file := range files {
+	for _, file := range goldenFiles(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			archive, err := txtar.ParseFile(file)
 			if err != nil {
@@ -54,6 +50,20 @@ func TestGolden(t *testing.T) {
 			t.Fatal("no section called want")
 		})
 	}
+}
+
+// goldenFiles returns the names of the golden files: those of this package, and Dockerfiles as they are written
+// for real.
+func goldenFiles(t testing.TB) (files []string) {
+	t.Helper()
+	for _, pattern := range []string{"testdata/*.txtar", "../testdata/dockerfiles/*.txtar"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatal("no golden files", err)
+		}
+		files = append(files, found...)
+	}
+	return files
 }
 
 // lowerArchive returns what came of the Dockerfile of a golden file, as text.
