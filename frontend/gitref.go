@@ -68,6 +68,9 @@ func ParseGitRef(s string) (g GitRef, ok bool, err error) {
 	if strings.HasPrefix(g.Ref, "-") {
 		return GitRef{}, true, fmt.Errorf("invalid git ref %q", g.Ref)
 	}
+	if strings.HasPrefix(g.Remote, "-") { // git would take it for an option
+		return GitRef{}, true, fmt.Errorf("invalid git address %q", g.Remote)
+	}
 	return g, true, nil
 }
 
