@@ -87,7 +87,11 @@ func (a *Active) Commit(ctx context.Context, form Form, edit func(Entries) Entri
 		a.remove()
 		return nil, fmt.Errorf("saving what was changed: %w", err)
 	}
-	entries := Diff(NewDir(a.upper), a.below)
+	upper, err := treeDir(a.upper)
+	if err != nil {
+		return nil, err
+	}
+	entries := Diff(upper, a.below)
 	return a.store.newUpper(ctx, a.dir, a.upper, edit(entries), form), nil
 }
 

@@ -23,6 +23,8 @@ import (
 // nothing outside of it ever is.
 type Dir struct {
 	root *os.File
+	// owners are those of files that cannot record them, see treeDir.
+	owners map[string]ownership.Record
 	// sockets: they are shown, as empty files.
 	sockets bool
 }
@@ -120,6 +122,9 @@ func (d Dir) stat(dir *os.File, base, name string) (*Entry, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if r, ok := d.owners[name]; ok && !e.holdsRecord() {
+		applyRecord(e, r)
 	}
 	return e, d.addXattrs(e, dir, base)
 }

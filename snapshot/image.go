@@ -69,13 +69,7 @@ func (i *imageLayer) layer(ctx context.Context, diffID v1.Hash) *Layer {
 		keep:    func() error { return nil },
 		dir:     sync.OnceValues(func() (*os.File, error) { return i.open(ctx) }),
 	}
-	l.fs = sync.OnceValues(func() (FS, error) {
-		dir, err := l.dir()
-		if err != nil {
-			return nil, err
-		}
-		return NewDir(dir), nil
-	})
+	l.fs = sync.OnceValues(func() (FS, error) { return openFS(l.dir) })
 	return l
 }
 

@@ -41,13 +41,7 @@ func (s *Store) Lend(ctx context.Context, lent Lent) (*Layer, error) {
 		content: func() (v1.Hash, error) { return lent.Content, nil },
 		dir:     sync.OnceValues(func() (*os.File, error) { return s.openLent(ctx, lent) }),
 	}
-	l.fs = sync.OnceValues(func() (FS, error) {
-		dir, err := l.dir()
-		if err != nil {
-			return nil, err
-		}
-		return NewDir(dir), nil
-	})
+	l.fs = sync.OnceValues(func() (FS, error) { return openFS(l.dir) })
 	l.keep = func() error {
 		_, err := os.Lstat(s.treePath(lent.Content))
 		return err

@@ -237,11 +237,7 @@ func (m *made) read() (FS, error) {
 			return x, err
 		}
 	}
-	dir, err := m.dir()
-	if err != nil {
-		return nil, err
-	}
-	return NewDir(dir), nil
+	return openFS(m.dir)
 }
 
 // keepOnce gives the directory its final name. A packed layer has it already; one that is in neither form
@@ -282,7 +278,10 @@ func (s *Store) Extract(entries Entries, below FS) (FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewDir(dir), settle(dir, below, l, s.owners)
+	if err := settle(dir, below, l, s.owners); err != nil {
+		return nil, err
+	}
+	return treeDir(dir)
 }
 
 // Keep returns the layer that consists of entries and sees to it that it is in the store: one that is

@@ -52,13 +52,7 @@ func (s *Store) Stored(ctx context.Context, content v1.Hash) (*Layer, error) {
 		}
 		return s.unpackTree(ctx, l.Uncompressed, treeRecord{ID: content.Hex, Form: form})
 	})
-	l.fs = sync.OnceValues(func() (FS, error) {
-		d, err := l.dir()
-		if err != nil {
-			return nil, err
-		}
-		return NewDir(d), nil
-	})
+	l.fs = sync.OnceValues(func() (FS, error) { return openFS(l.dir) })
 	return l, nil
 }
 

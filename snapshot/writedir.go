@@ -25,7 +25,9 @@ import (
 // layer: a whiteout is a character device 0:0, an opaque directory has an attribute. It resolves all
 // paths below the directory, whatever links the layer holds.
 type dirWriter struct {
-	root *os.File
+	// owned are the files whose owner is written beside the tree.
+	owned []*Entry
+	root  *os.File
 	// rootPath is where root is.
 	rootPath string
 	owners   Owners
@@ -82,6 +84,9 @@ func writeDir(root *os.File, owners Owners, entries Entries, observe func(*Entry
 	}
 	if _, ok := w.dirs[""]; !ok {
 		w.loose.implicit[""] = true
+	}
+	if err := writeOwners(root, w.owned); err != nil {
+		return loose{}, err
 	}
 	return w.loose, w.finish()
 }
@@ -399,11 +404,11 @@ func (w *dirWriter) setOwner(base string, e *Entry) (mode uint32, err error) {
 		}
 		return e.Mode, unix.Fchownat(int(w.parent.Fd()), base, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
 	}
-	err = ownership.Set(fdPath(w.parent)+"/"+base, ownership.Record{UID: e.UID, GID: e.GID})
-	if e.Kind != Regular && e.Kind != Directory {
-		err = nil // links and FIFOs hold no such attributes
+	if !e.holdsRecord() {
+		w.owned = append(w.owned, e)
+		return e.Mode, nil
 	}
-	return e.Mode, err
+	return e.Mode, ownership.Set(fdPath(w.parent)+"/"+base, ownership.Record{UID: e.UID, GID: e.GID})
 }
 
 func (w *dirWriter) setTime(base string, t time.Time) error {

@@ -35,7 +35,7 @@ func mayImport() map[string][]string {
 		"registry":                  {"inflate"},
 		"fetch":                     {"inroot"},
 		"snapshot":                  {"inflate", "inroot", "ownership"},
-		"solver/sandbox":            {"inroot", "solver/sandbox/supervisor", "solver/sandbox/sysnum"},
+		"solver/sandbox":            {"inroot", "ownership", "solver/sandbox/supervisor", "solver/sandbox/sysnum"},
 		"cache":                     {"registry", "solver"},
 		"cmd/builder/display":       {"solver"},
 		"frontend":                  {"platforms", "solver"},

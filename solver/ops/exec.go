@@ -79,7 +79,7 @@ func (r *run) run(ctx context.Context, v *solver.Vertex, root *snapshot.Active) 
 	err = r.worker.Host.Run(ctx, sandbox.Spec{
 		Root: root.Root(), Args: r.op.Args, Env: r.environment(v, home), Dir: r.op.Dir, User: user,
 		Hostname: r.op.Hostname, Mounts: mounts, Network: network(r.op.Network), Limits: limits,
-		Insecure: r.op.Insecure, Stdout: output(r.emit), Stderr: output(r.emit),
+		Insecure: r.op.Insecure, Owners: root.RecordOwners, Stdout: output(r.emit), Stderr: output(r.emit),
 	})
 	return r.explain(err)
 }

@@ -113,12 +113,7 @@ func (c *command) runPlaced(ctx context.Context, p *placement) (err error) {
 	}
 	defer c.supervision.end()
 	defer c.mark.killAll()
-	pid, pidfd, err := c.fork(0)
-	if err != nil {
-		return startFailure(err)
-	}
-	defer pidfd.Close()
-	return wait(ctx, pid, pidfd)
+	return c.start(ctx, 0)
 }
 
 // chrootCalls lists what the child does on the rung chroot.

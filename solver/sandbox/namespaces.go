@@ -116,7 +116,11 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdio [3]*os.File) erro
 		c.root.removeStubs()
 		result <- err
 	}()
-	return group.explain(<-result)
+	err = group.explain(<-result)
+	if err != nil {
+		return err
+	}
+	return c.tellOwners(ctx)
 }
 
 // run gives the calling thread the surroundings of the command, starts it from there and waits.
@@ -139,7 +143,20 @@ func (c *command) run(ctx context.Context) error {
 	if c.supervision != nil {
 		defer c.supervision.end()
 	}
-	pid, pidfd, err := c.fork(unix.CLONE_NEWPID)
+	return c.start(ctx, unix.CLONE_NEWPID)
+}
+
+// tellOwners tells whose the links are that the command has left.
+func (c *command) tellOwners(ctx context.Context) error {
+	if c.supervision == nil || c.spec.Owners == nil || !c.supervision.supervisor.Recorded() {
+		return nil
+	}
+	return c.spec.Owners(ctx, c.supervision.supervisor.Owner)
+}
+
+// start starts the command and waits for it.
+func (c *command) start(ctx context.Context, flags uintptr) error {
+	pid, pidfd, err := c.fork(flags)
 	if err != nil {
 		return startFailure(err)
 	}

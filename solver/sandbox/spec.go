@@ -1,9 +1,12 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/seed-298d225e/builder/ownership"
 )
 
 // Spec says what to run and in what surroundings.
@@ -21,6 +24,9 @@ type Spec struct {
 	Mounts   []Mount
 	Network  Network
 	Limits   Limits
+	// Owners, if not nil, is called when the command has ended if it left links or special files to users that
+	// the machine does not have. It asks owner for whose the one at a path in Root is.
+	Owners func(ctx context.Context, owner func(path string) (ownership.Record, bool)) error
 	// Insecure leaves the command all capabilities and system calls of the builder's user namespace.
 	Insecure       bool
 	Stdout, Stderr io.Writer

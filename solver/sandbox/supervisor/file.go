@@ -95,3 +95,21 @@ func (s *Supervisor) owned(f *file) ownership.Record {
 	}
 	return ownership.Record{UID: f.Uid, GID: f.Gid}
 }
+
+// Recorded reports whether there are files with a recorded owner that cannot hold the record.
+func (s *Supervisor) Recorded() bool { return len(s.others) > 0 }
+
+// Owner returns the recorded owner of the link or special file at a path from the root of the step.
+func (s *Supervisor) Owner(name string) (ownership.Record, bool) {
+	fd, err := resolve(s.root, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return ownership.Record{}, false
+	}
+	f, err := stat(fd)
+	if err != nil {
+		return ownership.Record{}, false
+	}
+	defer f.close()
+	r, ok := s.others[identify(&f)]
+	return r, ok
+}
