@@ -105,7 +105,7 @@ func (c *command) runPlaced(ctx context.Context, p *placement) (err error) {
 		Memory: p.secrets, Ours: c.mark.carriedBy,
 		Unconfined: !c.confinement.signals, NoNetwork: c.spec.Network == NetworkNone,
 	})
-	if c.program, err = filterFor(s); err != nil {
+	if c.program, err = c.host.filters.get(s); err != nil {
 		return err
 	}
 	if c.supervision, err = supervise(s); err != nil {

@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"sync"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,7 +38,7 @@ type Host struct {
 	groups cgroupTree
 	// What commands share is made when the first needs it.
 	userns  func() (*os.File, error)
-	filter  func() ([]bpf.RawInstruction, error)
+	filters filters
 	private func() privateNetwork
 }
 
@@ -305,7 +304,6 @@ func enterInside(fd string) (*Host, error) {
 	h := first.Host
 	h.outside = newOutside(l0)
 	h.userns = sync.OnceValues(h.makeUserns)
-	h.filter = sync.OnceValues(h.makeFilter)
 	h.private = sync.OnceValue(h.makeNetwork)
 	if err := h.prepare(); err != nil {
 		_ = l0.send(message{Refused: err.Error()})

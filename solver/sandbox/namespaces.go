@@ -177,14 +177,14 @@ func (c *command) fork(flags uintptr) (pid int, pidfd *os.File, err error) {
 // watch finds the command's filter, and has its calls served where that is needed.
 func (c *command) watch() (err error) {
 	if c.host.Rung != RungSingle {
-		c.program, err = c.host.filter()
+		c.program, err = c.host.filters.get(nil)
 		return err
 	}
 	s := supervisor.Owners(
 		supervisor.Surroundings{Root: c.spec.Root, ProcDir: c.host.procDir},
 		supervisor.User{UID: c.spec.User.UID, GID: c.spec.User.GID, Groups: c.spec.User.Groups},
 	)
-	if c.program, err = filterFor(s); err != nil {
+	if c.program, err = c.host.filters.get(s); err != nil {
 		return err
 	}
 	c.supervision, err = supervise(s)

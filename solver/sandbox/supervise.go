@@ -8,6 +8,8 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/net/bpf"
@@ -100,9 +102,36 @@ func canListen() error {
 	return nil
 }
 
-// filterFor assembles the filter of commands whose calls go to s.
-func filterFor(s *supervisor.Supervisor) ([]bpf.RawInstruction, error) {
-	return defaultFilter(capabilityNames(defaultCapabilities), s.Calls())
+// filters are the filters of commands. They are made once for each set of calls that are passed on.
+type filters struct {
+	mu   sync.Mutex
+	made map[string][]bpf.RawInstruction
+}
+
+// get returns the filter for commands whose calls go to s, which may be nil.
+func (f *filters) get(s *supervisor.Supervisor) ([]bpf.RawInstruction, error) {
+	var calls []supervisor.Call
+	var names strings.Builder
+	if s != nil {
+		calls = s.Calls()
+	}
+	for _, c := range calls {
+		names.WriteString(c.Name + " ")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p, ok := f.made[names.String()]; ok {
+		return p, nil
+	}
+	p, err := defaultFilter(capabilityNames(defaultCapabilities), calls)
+	if err != nil {
+		return nil, err
+	}
+	if f.made == nil {
+		f.made = map[string][]bpf.RawInstruction{}
+	}
+	f.made[names.String()] = p
+	return p, nil
 }
 
 // procDir is the directory in /proc of the thread that this process knows as pid. Where /proc belongs to an

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,8 +63,4 @@ func procPid(pidfd *os.File) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("/proc does not tell the pid behind a descriptor")
-}
-
-func (h *Host) makeFilter() ([]bpf.RawInstruction, error) {
-	return defaultFilter(capabilityNames(defaultCapabilities), nil)
 }

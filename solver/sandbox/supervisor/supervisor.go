@@ -9,8 +9,10 @@
 package supervisor
 
 import (
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -70,11 +72,11 @@ type numbered struct {
 	legacy bool
 }
 
-// Calls returns the calls that must be passed to s.
+// Calls returns the calls that must be passed to s, sorted by name.
 func (s *Supervisor) Calls() []Call {
 	calls := make([]Call, 0, len(s.calls))
-	for name, h := range s.calls {
-		calls = append(calls, Call{name, h.where})
+	for _, name := range slices.Sorted(maps.Keys(s.calls)) {
+		calls = append(calls, Call{name, s.calls[name].where})
 	}
 	return calls
 }

@@ -1,0 +1,94 @@
+//go:build linux
+
+package supervisor
+
+import "testing"
+
+func TestSetID(t *testing.T) {
+	root, app := all(0), all(1000)
+	mixed := ids{real: 1000, effective: 1000, saved: 0, fs: 1000}
+	for _, c := range []struct {
+		name string
+		got  func() (ids, bool)
+		want ids
+		ok   bool
+	}{
+		{"root becomes a user", func() (ids, bool) { return root.choose(1000, true) }, app, true},
+		{"a user stays", func() (ids, bool) { return app.choose(1000, false) }, app, true},
+		{"a user does not become root", func() (ids, bool) { return app.choose(0, false) }, app, false},
+		{"back to the saved id", func() (ids, bool) { return mixed.choose(0, false) }, ids{1000, 0, 0, 0}, true},
+		{"swap real and effective", func() (ids, bool) { return ids{1, 2, 2, 2}.exchange(2, 1, false) }, ids{2, 1, 1, 1}, true},
+		{"effective to saved", func() (ids, bool) { return ids{1, 1, 2, 1}.exchange(unchanged, 2, false) }, ids{1, 2, 2, 2}, true},
+		{"effective only keeps saved", func() (ids, bool) { return ids{1, 2, 3, 2}.exchange(unchanged, 1, false) }, ids{1, 1, 3, 1}, true},
+		{"real to saved is refused", func() (ids, bool) { return ids{1, 1, 2, 1}.exchange(2, unchanged, false) }, ids{1, 1, 2, 1}, false},
+		{"all three", func() (ids, bool) { return root.assign(1, 2, 3, true) }, ids{1, 2, 3, 2}, true},
+		{"one of three", func() (ids, bool) { return root.assign(unchanged, 5, unchanged, true) }, ids{0, 5, 0, 5}, true},
+		{"among its own", func() (ids, bool) { return ids{1, 2, 3, 2}.assign(3, 1, 2, false) }, ids{3, 1, 2, 1}, true},
+		{"not its own", func() (ids, bool) { return ids{1, 2, 3, 2}.assign(4, 1, 2, false) }, ids{1, 2, 3, 2}, false},
+	} {
+		got, ok := c.got()
+		if ok != c.ok || ok && got != c.want {
+			t.Errorf("%s: %+v, %v; want %+v, %v", c.name, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+func TestCapable(t *testing.T) {
+	root := User{}.identity()
+	if !root.capable {
+		t.Error("root is not capable")
+	}
+	if i := root.with(all(7)); i.capable {
+		t.Error("who gave up root is still capable")
+	}
+	if i := root.with(ids{real: 7, effective: 7, saved: 0, fs: 7}); !i.capable {
+		t.Error("who can become root again is not capable")
+	}
+	root.keep = true
+	if i := root.with(all(7)); !i.capable {
+		t.Error("who asked to stay capable is not")
+	}
+}
+
+func TestGroups(t *testing.T) {
+	i := User{UID: 1000, GID: 1000, Groups: []uint32{4, 4294967294}}.identity()
+	for gid, want := range map[uint32]bool{1000: true, 4: true, 4294967294: true, 0: false, 5: false} {
+		if got := i.in(gid); got != want {
+			t.Errorf("in(%d) = %v, want %v", gid, got, want)
+		}
+	}
+}
+
+func TestMayWrite(t *testing.T) {
+	app := User{UID: 1000, GID: 1000, Groups: []uint32{50}}.identity()
+	for _, c := range []struct {
+		uid, gid, mode uint32
+		want           bool
+	}{
+		{0, 0, 0o755, false}, {0, 0, 0o1777, true}, {1000, 0, 0o700, true}, {1000, 0, 0o577, false},
+		{0, 50, 0o2775, true}, {0, 50, 0o2707, false}, {0, 1000, 0o770, true},
+	} {
+		r := record(c.uid, c.gid)
+		if got := app.mayWrite(r, c.mode); got != c.want {
+			t.Errorf("mayWrite(%d:%d, %o) = %v, want %v", c.uid, c.gid, c.mode, got, c.want)
+		}
+	}
+	if !(User{}.identity()).mayWrite(record(1000, 1000), 0) {
+		t.Error("root may not write")
+	}
+}
+
+func TestMayGive(t *testing.T) {
+	app := User{UID: 1000, GID: 1000, Groups: []uint32{50}}.identity()
+	for _, c := range []struct {
+		owner, uid, gid uint32
+		want            bool
+	}{
+		{1000, unchanged, 50, true}, {1000, 1000, 50, true}, {1000, unchanged, 51, false}, {1000, 0, unchanged, false},
+		{0, unchanged, 50, false}, {1000, unchanged, unchanged, true},
+	} {
+		if got := app.mayGive(record(c.owner, 1000), c.uid, c.gid); got != c.want {
+			t.Errorf("mayGive(%d, %d, %d) = %v, want %v", c.owner, c.uid, c.gid, got, c.want)
+		}
+	}
+}
