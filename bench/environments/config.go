@@ -80,7 +80,7 @@ func config(name string, at places) (*specs.Spec, error) {
 func bindSys(mounts []specs.Mount) {
 	for i, m := range mounts {
 		if m.Type == "sysfs" {
-			mounts[i].Type, mounts[i].Source, mounts[i].Options = "bind", "/sys", append(m.Options, "bind")
+			mounts[i].Type, mounts[i].Source, mounts[i].Options = "bind", "/sys", append(m.Options, "rbind")
 		}
 	}
 }
