@@ -16,7 +16,10 @@ ALL="E1 E2 E3 E4 E5 E6 E7 E8 E9-ext4 E9-xfs E9-btrfs E9-tmpfs E9-overlay E9-full
 SMALL="doctor copy base run mounts fails"
 undo=()
 
-at_exit() { for ((i = ${#undo[@]} - 1; i >= 0; i--)); do eval "${undo[i]}" || true; done; }
+at_exit() {
+	for ((i = ${#undo[@]} - 1; i >= 0; i--)); do eval "${undo[i]}" || true; done
+	find /sys/fs/cgroup -depth -type d -path '*/builder-environments*' -exec rmdir {} + 2> /dev/null || true # what runc leaves
+}
 trap at_exit EXIT
 
 # later COMMAND...: to be done at the end, the last first
