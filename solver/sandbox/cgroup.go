@@ -103,8 +103,8 @@ type group struct {
 
 // makeGroup makes the group of a command with these limits. A limit whose controller is out of reach
 // becomes rlimits, unless the user named a parent.
-func (h *Host) makeGroup(l *Limits) (g *group, err error) {
-	g = &group{limits: l.Resources}
+func (h *Host) makeGroup(l *Limits) (made *group, err error) {
+	g := &group{limits: l.Resources}
 	defer func() {
 		if err != nil {
 			g.remove()

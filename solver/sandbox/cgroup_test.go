@@ -92,3 +92,13 @@ func TestProbes(t *testing.T) {
 		}
 	}
 }
+
+// A parent that the user has named must be there; no limit is lost in silence.
+func TestMissingCgroupParent(t *testing.T) {
+	h := &Host{}
+	g, err := h.makeGroup(&Limits{Resources: Resources{Pids: 5}, CgroupParent: "/no-such-parent"})
+	if err == nil {
+		g.remove()
+		t.Error("a group was made below a parent that is not there")
+	}
+}
