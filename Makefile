@@ -29,10 +29,10 @@ toybox: ## test the commands of the images that the tests build on
 	cd testdata/toybox && $(GO) vet . && $(GO) test -count=1 $(TESTFLAGS) .
 
 e2e: ## build on real Debian file systems for two platforms, against a real registry
-	BUILDER_TEST_BUILDERS=8 BUILDER_TEST_DAGS=20 BUILDER_TEST_EDITS=30 $(GO) test -tags e2e -count=1 -timeout 40m $(TESTFLAGS) ./e2e ./cache
+	BUILDER_TEST_BUILDERS=8 BUILDER_TEST_DAGS=20 BUILDER_TEST_EDITS=30 $(GO) test -tags e2e -count=1 -timeout 40m $(TESTFLAGS) ./e2e ./e2e/push ./cache
 
 check: ## formatting, vet, lint, go.mod: before every push
-	$(GO) vet ./... && $(GO) vet -tags e2e ./e2e ./cache
+	$(GO) vet ./... && $(GO) vet -tags e2e ./e2e ./e2e/push ./cache
 	$(LINT) run --allow-parallel-runners ./...
 	$(GO) mod tidy -diff
 	cd testdata/toybox && $(GO) vet . && $(GO) test . && $(GO) mod tidy -diff
