@@ -40,8 +40,7 @@ func createPrivate(ctx context.Context, r registry.ECR, repository string) (bool
 		return false, err
 	}
 	_, err = ecr.NewFromConfig(c).CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: &repository, RegistryId: &r.Account})
-	var exists *types.RepositoryAlreadyExistsException
-	if errors.As(err, &exists) {
+	if _, exists := errors.AsType[*types.RepositoryAlreadyExistsException](err); exists {
 		return false, nil
 	}
 	return err == nil, err
@@ -54,8 +53,7 @@ func createPublic(ctx context.Context, r registry.ECR, repository string) (bool,
 	}
 	_, repository, _ = strings.Cut(repository, "/") // the first part is the alias of the registry
 	_, err = ecrpublic.NewFromConfig(c).CreateRepository(ctx, &ecrpublic.CreateRepositoryInput{RepositoryName: &repository})
-	var exists *publictypes.RepositoryAlreadyExistsException
-	if errors.As(err, &exists) {
+	if _, exists := errors.AsType[*publictypes.RepositoryAlreadyExistsException](err); exists {
 		return false, nil
 	}
 	return err == nil, err

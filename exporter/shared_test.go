@@ -77,7 +77,7 @@ func TestSharedReaders(t *testing.T) {
 			}
 		}
 		w.CloseWithError(end)
-		if err := g.Wait(); end == io.EOF && err != nil || end != io.EOF && !errors.Is(err, end) {
+		if err := g.Wait(); (err == nil) != errors.Is(end, io.EOF) || err != nil && !errors.Is(err, end) {
 			t.Errorf("got %v, want %v", err, end)
 		}
 		s.close()
@@ -87,7 +87,7 @@ func TestSharedReaders(t *testing.T) {
 // Closing ends whoever waits.
 func TestSharedIsClosed(t *testing.T) {
 	r, w := io.Pipe()
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	s := newShared(distant{fetched: new(atomic.Int32), body: r}, t.TempDir())
 	reader, err := s.Compressed()
 	if err != nil {

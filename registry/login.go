@@ -38,7 +38,7 @@ type AuthFile struct {
 
 // Store keeps credentials for a registry, and returns where: the path or the name of a helper.
 func (f AuthFile) Store(ctx context.Context, registry name.Registry, user, secret string) (string, error) {
-	place, err := f.change(ctx, registry, func(h helper, server string) error {
+	place, err := f.change(registry, func(h helper, server string) error {
 		return h.store(ctx, server, user, secret)
 	}, func(auths map[string]json.RawMessage, server string) error {
 		entry, err := json.Marshal(map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))})
@@ -53,7 +53,7 @@ func (f AuthFile) Store(ctx context.Context, registry name.Registry, user, secre
 
 // Erase forgets the credentials for a registry, and returns where they were.
 func (f AuthFile) Erase(ctx context.Context, registry name.Registry) (string, error) {
-	place, err := f.change(ctx, registry, func(h helper, server string) error {
+	place, err := f.change(registry, func(h helper, server string) error {
 		return h.erase(ctx, server)
 	}, func(auths map[string]json.RawMessage, server string) error {
 		if _, ok := auths[server]; !ok {
@@ -69,7 +69,7 @@ func (f AuthFile) Erase(ctx context.Context, registry name.Registry) (string, er
 }
 
 // change has the helper that is responsible for a registry do something, or else changes the entries of the file.
-func (f AuthFile) change(ctx context.Context, registry name.Registry, ask func(helper, string) error, edit func(map[string]json.RawMessage, string) error) (string, error) {
+func (f AuthFile) change(registry name.Registry, ask func(helper, string) error, edit func(map[string]json.RawMessage, string) error) (string, error) {
 	file := map[string]json.RawMessage{}
 	text, err := os.ReadFile(f.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

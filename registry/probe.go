@@ -22,6 +22,6 @@ func ProbeScheme(ctx context.Context, registry string) string {
 	if err != nil {
 		return "http"
 	}
-	conn.Close()
+	_ = conn.Close() // that it answers was all
 	return "https"
 }

@@ -122,7 +122,7 @@ func (s *Store) writePacked(write func(io.Writer) (*packed, error), name func(v1
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(tmp)
+	defer func() { _ = os.Remove(tmp) }() // once it is published it is not there
 	defer f.Close()
 	p, err := write(f)
 	if errors.Is(err, errPacked) {

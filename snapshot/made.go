@@ -65,18 +65,18 @@ func (s *Store) newUpper(ctx context.Context, tree string, dir *os.File, entries
 func (m *made) layer(unpack func() (unpackedTree, error)) *Layer {
 	m.unpacked = sync.OnceValues(unpack)
 	m.hashed = sync.OnceValues(m.hash)
-	m.Layer.content = m.contentID
-	m.Layer.dir = func() (*os.File, error) {
+	m.content = m.contentID
+	m.dir = func() (*os.File, error) {
 		m.unpacking.Store(true)
 		u, err := m.unpacked()
 		return u.dir, err
 	}
-	m.Layer.pack = first(m.packOnce)
+	m.pack = first(m.packOnce)
 	m.Layer.store, m.Layer.entries = m.store, m.entries
-	m.Layer.fs = sync.OnceValues(m.read)
-	m.Layer.keep = m.keepOnce
-	m.Layer.anew = func() { m.exact.Store(true) }
-	m.Layer.pending = func() bool { return m.packing.Load() == nil && !m.unpacking.Load() }
+	m.fs = sync.OnceValues(m.read)
+	m.keep = m.keepOnce
+	m.anew = func() { m.exact.Store(true) }
+	m.pending = func() bool { return m.packing.Load() == nil && !m.unpacking.Load() }
 	return &m.Layer
 }
 

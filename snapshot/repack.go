@@ -51,7 +51,7 @@ func (s *Store) Pack(l v1.Layer, c Compression) (v1.Layer, error) {
 
 // has reports whether what has a media type is compressed like that. What an eStargz is cannot be seen.
 func (c Compression) has(media types.MediaType) bool {
-	switch media {
+	switch media { //nolint:exhaustive // the others are none of layers
 	case types.OCILayer, types.DockerLayer:
 		return c.Kind == Gzip
 	case types.OCILayerZStd, "application/vnd.docker.image.rootfs.diff.tar.zstd":

@@ -5,6 +5,7 @@ package snapshot_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -41,7 +42,7 @@ func TestSquash(t *testing.T) {
 			l, err = s.Stored(t.Context(), id)
 			must(t, err)
 		}
-		layers = append(layers[:len(layers):len(layers)], l)
+		layers = append(slices.Clip(layers), l)
 	}
 	squashed, err := s.Squash(t.Context(), layers[1:])
 	must(t, err)

@@ -39,7 +39,7 @@ func newStargzWriter(w io.Writer, level int) *stargzWriter {
 
 // Close writes the table of contents and returns the first error.
 func (z *stargzWriter) Close() error {
-	z.PipeWriter.Close()
+	_ = z.PipeWriter.Close() // never fails
 	return <-z.written
 }
 

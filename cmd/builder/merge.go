@@ -97,7 +97,7 @@ func described(d v1.Descriptor) bool {
 }
 
 // sourceReference understands a name, or a file that --metadata-file wrote.
-func sourceReference(source string) (name.Reference, error) {
+func sourceReference(source string) (name.Reference, error) { //nolint:ireturn // a tag or a digest
 	text, err := os.ReadFile(source)
 	if err != nil {
 		return name.ParseReference(source)

@@ -150,7 +150,7 @@ func (b *build) ready(ctx context.Context) func(v1.Layer) {
 	}
 	switch {
 	case (ships == nil || b.squash) && len(b.cacheTo) > 0:
-		return func(l v1.Layer) { go l.Digest() } // begins to pack it, because it will be shared
+		return func(l v1.Layer) { go func() { _, _ = l.Digest() }() } // begins to pack it, because it will be shared
 	case ships == nil || b.squash:
 		return nil
 	}
@@ -162,7 +162,7 @@ func (b *build) ready(ctx context.Context) func(v1.Layer) {
 			case out.registry != nil:
 				out.registry.Layer(ctx, packed)
 			default:
-				go packed.Digest() // begins to pack it; what goes wrong is told again
+				go func() { _, _ = packed.Digest() }() // begins to pack it; what goes wrong is told again
 			}
 		}
 	}

@@ -119,7 +119,7 @@ func (o *buildOptions) rewriteTimes() bool {
 
 // readAnnotations adds --annotation to the outputs that have images.
 func (o *buildOptions) readAnnotations() error {
-	for _, s := range o.buildFlags.annotations {
+	for _, s := range o.annotations {
 		a, err := parseAnnotation(s)
 		if err != nil {
 			return fmt.Errorf("--annotation: %w", err)

@@ -52,7 +52,7 @@ func (f *registryFlags) newClient(ctx context.Context, c registry.Config, run re
 }
 
 // keychain returns the credentials of --creds, and after them those that are kept.
-func (f *registryFlags) keychain(run registry.Runner) (authn.Keychain, error) {
+func (f *registryFlags) keychain(run registry.Runner) (authn.Keychain, error) { //nolint:ireturn // one of any kind
 	kept, err := registry.NewKeychain(os.Getenv, run)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (f *registryFlags) keychain(run registry.Runner) (authn.Keychain, error) {
 type givenCredentials map[string]authn.AuthConfig
 
 // Resolve implements authn.Keychain.
-func (g givenCredentials) Resolve(r authn.Resource) (authn.Authenticator, error) {
+func (g givenCredentials) Resolve(r authn.Resource) (authn.Authenticator, error) { //nolint:ireturn // the interface
 	c, ok := g[r.RegistryStr()]
 	if !ok {
 		return authn.Anonymous, nil

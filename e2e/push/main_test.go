@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sys/unix"
 
@@ -43,7 +45,15 @@ func prepare(ctx context.Context, dir string) error {
 			return fmt.Errorf("building %s: %w: %s", program, err, out)
 		}
 	}
-	return nil
+	x, err := toyimage.Index(ctx, v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
+	if err != nil {
+		return err
+	}
+	path, err := layout.Write(filepath.Join(dir, "toybox"), empty.Index)
+	if err != nil {
+		return err
+	}
+	return path.AppendIndex(x)
 }
 
 func program(name string) string { return filepath.Join(testuser.Dir(), "bin", name) }
@@ -111,7 +121,15 @@ func write(t *testing.T, path string, content []byte) {
 // toybox pushes the image that is built on.
 func toybox(t *testing.T, ref string) {
 	t.Helper()
-	x, err := toyimage.Index(t.Context(), v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
+	all, err := layout.ImageIndexFromPath(filepath.Join(testuser.Dir(), "toybox"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := all.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := all.ImageIndex(entries.Manifests[0].Digest)
 	if err != nil {
 		t.Fatal(err)
 	}
