@@ -54,7 +54,7 @@ func mayImport() map[string][]string {
 		"examples/demo":      {"internal/toyimage"},
 		"bench":              {"internal/toyimage", "registry"},
 		"bench/environments": {},
-		"e2e/push":          {},
+		"e2e/push":           {},
 	}
 }
 
