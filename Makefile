@@ -44,7 +44,7 @@ conformance: build ## compare what is built with BuildKit's results: CONFORMANCE
 	.ci/conformance $(CONFORMANCE) $(CURDIR)/bin/builder
 
 bench: build ## compare the speed of whole commands with other builders
-	$(GO) run ./bench -builder bin/builder
+	$(GO) run ./bench -builder bin/builder -out docs/SPEED
 
 bench-micro: ## measure the inner loops, in the format of benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count=6 ./...

@@ -5,9 +5,9 @@
 // clock, the processor time of all processes, the peak of the memory of the peer's own processes (not of the
 // commands that a build runs), and the bytes that went over the wire to and from the registry.
 //
-//	go run ./bench -out docs/bench
+//	go run ./bench -out docs/SPEED
 //
-// writes docs/bench.json and docs/bench.svg and prints a table. A peer that is not there, or cannot do a
+// writes docs/SPEED.json and docs/SPEED.svg and prints a table. A peer that is not there, or cannot do a
 // scenario, is left out and the table says why. Peers are found on PATH:
 //
 //	builder    builder, or what -builder names
