@@ -35,7 +35,10 @@ func prepare(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return path.AppendIndex(index)
+	if err := path.AppendIndex(index); err != nil {
+		return err
+	}
+	return prepareDebian(ctx, dir)
 }
 
 // program is the path of builder, toybox that of a layout with the image that scripts build on.
