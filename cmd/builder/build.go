@@ -77,7 +77,7 @@ func (o *buildOptions) run(ctx context.Context) error {
 	trace := newTracer(o.trace)
 	shown := o.displayOptions()
 	shown.Observe = trace.event
-	w, err := enter(o.rung, o.root, shown)
+	w, err := enter(o.rung, o.root, shown) //nolint:contextcheck // the process outside lives until this one ends
 	if err != nil {
 		return err
 	}

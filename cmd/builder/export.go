@@ -230,7 +230,7 @@ func writeFile(name string, content []byte) error {
 		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		_ = os.Remove(f.Name()) // the first error counts
 	}
 	return err
 }

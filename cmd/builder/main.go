@@ -63,6 +63,9 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{suggestFlag(cmd, err)} })
 	root.AddCommand(newBuild(), newDag(), newDoctor(), newDu(), newExplain(), newFsck(), newIndex(), newInspect(), newLogin(), newLogout(), newPrune(), newRegistry(), newVerify(), newVersion())
 	root.AddCommand(newLock())
+	for _, cmd := range root.Commands() {
+		cmd.DisableFlagsInUseLine = true // they say OPTIONS
+	}
 	return root
 }
 
