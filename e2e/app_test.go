@@ -185,17 +185,17 @@ func imageOf(t *testing.T, index v1.ImageIndex, architecture string) v1.Image {
 	return nil
 }
 
-// file is a file of an image; the text is kept of small ones only.
-type file struct {
+// entry is a file of an image; the text is kept of small ones only.
+type entry struct {
 	header *tar.Header
 	text   string
 }
 
 // filesOf returns all files of an image by their paths.
-func filesOf(t *testing.T, image v1.Image) map[string]file {
+func filesOf(t *testing.T, image v1.Image) map[string]entry {
 	t.Helper()
 	const small = 1 << 16
-	files := map[string]file{}
+	files := map[string]entry{}
 	flat := mutate.Extract(image)
 	defer flat.Close()
 	for r := tar.NewReader(flat); ; {
@@ -206,7 +206,7 @@ func filesOf(t *testing.T, image v1.Image) map[string]file {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := file{header: h}
+		f := entry{header: h}
 		if h.Size < small {
 			text, err := io.ReadAll(r)
 			if err != nil {
