@@ -62,7 +62,7 @@ func Set(path string, r Record) error {
 // Remove removes what is recorded of the file at path, if anything is.
 func Remove(path string) error {
 	err := unix.Lremovexattr(path, Attribute)
-	if err == unix.ENODATA || err == unix.ENOTSUP || err == unix.EPERM { //nolint:errorlint // of a system call
+	if err == unix.ENODATA || err == unix.ENOTSUP || err == unix.EPERM {
 		return nil
 	}
 	return err

@@ -60,7 +60,7 @@ func (h *Host) enterChroot() error {
 
 // runChroot runs the command of s in a directory that becomes its root.
 func (h *Host) runChroot(ctx context.Context, s *Spec, stdio [3]*os.File) error {
-	group, err := h.makeGroup(&s.Limits)
+	group, err := h.makeGroup(&s.Limits) //nolint:contextcheck // what it joins must not stop half-way
 	if err != nil {
 		return err
 	}

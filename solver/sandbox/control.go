@@ -65,7 +65,7 @@ func (c control) receive() (m message, files []*os.File, err error) {
 	var n, r int
 	for {
 		n, r, _, _, err = unix.Recvmsg(int(c.Fd()), b, rights, unix.MSG_CMSG_CLOEXEC)
-		if err != unix.EINTR { //nolint:errorlint // of a system call
+		if err != unix.EINTR {
 			break
 		}
 	}

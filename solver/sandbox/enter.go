@@ -229,7 +229,9 @@ func attend(cmd *exec.Cmd, l1 control) int {
 				_ = cmd.Process.Kill()
 				continue
 			}
-			_ = l1.send(message{Signal: int(s.(unix.Signal))}) //nolint:forcetypeassert // it is one on Linux
+			if n, ok := s.(unix.Signal); ok { // it always is one
+				_ = l1.send(message{Signal: int(n)})
+			}
 		case <-done:
 			return exitStatus(cmd.ProcessState)
 		}

@@ -72,7 +72,7 @@ func forkCopy(flags uintptr, list *callList) (pid int, pidfd *os.File, err error
 	}
 	b := (*[failedSize]byte)(unsafe.Pointer(failed))
 	if _, err := io.ReadFull(r, b[:]); err != nil { // closed by execve
-		return pid, pidfd, nil //nolint:nilerr // and that is success
+		return pid, pidfd, nil
 	}
 	return failed.found(pid, pidfd, list)
 }
@@ -162,7 +162,7 @@ func reap(pid int) (unix.WaitStatus, error) {
 	var status unix.WaitStatus
 	for {
 		_, err := unix.Wait4(pid, &status, 0, nil)
-		if err != unix.EINTR { //nolint:errorlint // it is never wrapped
+		if err != unix.EINTR {
 			return status, err
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -152,9 +151,4 @@ func runHelper(name string, pid int, extents []Extent) error {
 		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
 	}
 	return nil
-}
-
-// mapped reports whether an id exists in a namespace with these extents.
-func mapped(extents []Extent, id uint32) bool {
-	return slices.ContainsFunc(extents, func(e Extent) bool { return id >= e.Inside && id-e.Inside < e.Count })
 }

@@ -49,7 +49,7 @@ func newMount(fstype string, attributes int, options ...[2]string) (*os.File, er
 	if err != nil {
 		return nil, fmt.Errorf("making a %s file system: %w", fstype, err)
 	}
-	defer unix.Close(ctx)
+	defer func() { _ = unix.Close(ctx) }()
 	for _, o := range options {
 		if o[1] == "" {
 			err = unix.FsconfigSetFlag(ctx, o[0])
@@ -349,12 +349,12 @@ func emptySys() (*os.File, error) {
 func mountCgroups(sys *os.File) error {
 	target, err := inroot.OpenReal(sys, "fs/cgroup", unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
-		return nil //nolint:nilerr // an empty /sys has no place for it
+		return nil
 	}
 	defer target.Close()
 	groups, err := newMount("cgroup2", nosuid|nodev|noexec|rdonly)
 	if err != nil {
-		return nil //nolint:nilerr // cgroups of version 1, or none
+		return nil
 	}
 	defer groups.Close()
 	return attach(groups, target)

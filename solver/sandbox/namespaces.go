@@ -88,7 +88,7 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdio [3]*os.File) erro
 	if err != nil {
 		return err
 	}
-	group, err := h.makeGroup(&s.Limits)
+	group, err := h.makeGroup(&s.Limits) //nolint:contextcheck // what it joins must not stop half-way
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func newNetwork(gids []Extent) error {
 	if err != nil {
 		return fmt.Errorf("making a network: %w", err)
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	lo, err := unix.NewIfreq("lo")
 	if err != nil {
 		return err

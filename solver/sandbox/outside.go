@@ -92,8 +92,7 @@ func (p *Program) run(ctx context.Context) error {
 	cmd.Env = append(os.Environ(), p.Env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.Stdin, p.Stdout, p.Stderr
 	err := cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exitErrorOf(exitStatus(exit.ProcessState))
 	}
 	return err

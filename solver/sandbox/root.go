@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -123,8 +124,7 @@ func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
 // removeStubs removes the mount points that were made, except those that the command put something
 // else in place of or into, and gives their parents the times that they would have without.
 func (r *root) removeStubs() {
-	for i := len(r.stubs) - 1; i >= 0; i-- {
-		s := r.stubs[i]
+	for _, s := range slices.Backward(r.stubs) {
 		if times, err := s.parentTimes(); err == nil && s.remove() {
 			_ = unix.UtimesNanoAt(int(s.parent.Fd()), "", times[:], unix.AT_EMPTY_PATH)
 		}
@@ -189,7 +189,7 @@ func (r *root) program(name string, env []string, dir string) (string, error) {
 			search = v
 		}
 	}
-	for _, d := range strings.Split(search, ":") {
+	for d := range strings.SplitSeq(search, ":") {
 		if d == "" {
 			d = "."
 		}

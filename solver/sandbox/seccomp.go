@@ -234,6 +234,8 @@ func (p *program) argument(arg specs.LinuxSeccompArg, otherwise label) {
 		p.jumpIf(bpf.JumpNotEqual, high, otherwise)
 		load(0)
 		p.jumpIf(bpf.JumpLessOrEqual, low, otherwise)
+	case specs.OpNotEqual, specs.OpLessEqual, specs.OpGreaterEqual:
+		fallthrough
 	default:
 		p.err = errors.Join(p.err, fmt.Errorf("the seccomp profile compares with %s, which is not known here", arg.Op))
 	}

@@ -148,7 +148,7 @@ func (t *task) make(parent *file, base string, c creation, r ownership.Record) a
 	}
 	if err != nil {
 		if fd >= 0 {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 		}
 		return failure(err)
 	}

@@ -65,7 +65,7 @@ func (f *file) lends() bool {
 	if err != nil {
 		return false
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	var magic [2]byte
 	n, err := unix.Read(fd, magic[:])
 	return err == nil && n == 2 && string(magic[:]) != "#!"

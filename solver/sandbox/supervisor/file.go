@@ -65,7 +65,7 @@ func (s *Supervisor) setRecord(f *file, r ownership.Record) error {
 	}
 	if plain {
 		err := unix.Removexattr(f.path(), ownership.Attribute)
-		if err == unix.ENODATA { //nolint:errorlint // of a system call
+		if err == unix.ENODATA {
 			return nil
 		}
 		return err
@@ -101,7 +101,7 @@ func (s *Supervisor) Recorded() bool { return len(s.others) > 0 }
 
 // Owner returns the recorded owner of the link or special file at a path from the root of the step.
 func (s *Supervisor) Owner(name string) (ownership.Record, bool) {
-	fd, err := resolve(s.root, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	fd, err := resolve(s.rootFD, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return ownership.Record{}, false
 	}

@@ -120,16 +120,16 @@ func procPath(name string) (string, bool) {
 
 // openProc opens the file of /proc with a name below it.
 func (t *task) openProc(name string, flags int) answer {
-	real, ok := t.realProc(name)
+	there, ok := t.realProc(name)
 	if !ok {
 		return proceed()
 	}
-	if text, ok := staticProc(path.Base(name)); ok && real != "/proc/"+name {
+	if text, ok := staticProc(path.Base(name)); ok && there != "/proc/"+name {
 		return t.openText(text, flags)
 	}
 	var fd int
 	var err error
-	t.as(func() { fd, err = openNow(real, flags) })
+	t.as(func() { fd, err = openNow(there, flags) })
 	if err != nil {
 		return failure(err)
 	}
@@ -148,7 +148,7 @@ func openNow(name string, flags int) (int, error) {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, status&^unix.O_NONBLOCK)
 	}
 	if err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -218,7 +218,7 @@ func (t *task) openText(text string, flags int) answer {
 		_, err = unix.Seek(fd, 0, unix.SEEK_SET)
 	}
 	if err != nil {
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		return failure(err)
 	}
 	return open(fd, flags&unix.O_CLOEXEC != 0)
@@ -259,12 +259,12 @@ func (t *task) linkTarget(name string) (target string, ok bool) {
 	if base != "exe" && base != "cwd" && base != "root" && path.Base(path.Dir(name)) != "fd" {
 		return "", false
 	}
-	real, ok := t.realProc(name)
+	there, ok := t.realProc(name)
 	if !ok {
 		return "", false
 	}
 	var err error
-	t.as(func() { target, err = readlink(real) })
+	t.as(func() { target, err = readlink(there) })
 	if err != nil {
 		return "", false
 	}

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"errors"
 	"os"
 	"unsafe"
 
@@ -68,7 +69,7 @@ func (l listener) wait() bool {
 	for {
 		_, err := unix.Poll(poll, -1)
 		switch {
-		case err == unix.EINTR: //nolint:errorlint // of a system call
+		case err == unix.EINTR:
 			continue
 		case err != nil:
 			return false
@@ -89,8 +90,8 @@ func (l listener) answer(id uint64, a answer) {
 	if a.install {
 		add := addFD{id: id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, fd: uint32(a.value), newFlags: a.flags}
 		err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&add))
-		unix.Close(int(a.value))
-		if err == nil || err == unix.ENOENT { //nolint:errorlint // of a system call
+		_ = unix.Close(int(a.value))
+		if err == nil || errors.Is(err, unix.ENOENT) {
 			return
 		}
 		a = failure(err)
@@ -116,7 +117,7 @@ func proceed() answer { return answer{flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTIN
 func result(v int64) answer { return answer{value: v} }
 
 func failure(err error) answer {
-	if errno, ok := err.(unix.Errno); ok { //nolint:errorlint // of a system call
+	if errno, ok := errors.AsType[unix.Errno](err); ok {
 		return answer{errno: errno}
 	}
 	return answer{errno: unix.EPERM}

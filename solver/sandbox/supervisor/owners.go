@@ -108,7 +108,7 @@ func (t *task) stat(p place, err error, to uint64) answer {
 	if !ok {
 		return proceed()
 	}
-	f.Stat_t.Uid, f.Stat_t.Gid = r.UID, r.GID
+	f.Uid, f.Gid = r.UID, r.GID
 	if err := t.write(to, unsafe.Slice((*byte)(unsafe.Pointer(&f.Stat_t)), unsafe.Sizeof(f.Stat_t))); err != nil {
 		return failure(unix.EFAULT)
 	}

@@ -65,8 +65,13 @@ func TestMayWrite(t *testing.T) {
 		uid, gid, mode uint32
 		want           bool
 	}{
-		{0, 0, 0o755, false}, {0, 0, 0o1777, true}, {1000, 0, 0o700, true}, {1000, 0, 0o577, false},
-		{0, 50, 0o2775, true}, {0, 50, 0o2707, false}, {0, 1000, 0o770, true},
+		{0, 0, 0o755, false},
+		{0, 0, 0o1777, true},
+		{1000, 0, 0o700, true},
+		{1000, 0, 0o577, false},
+		{0, 50, 0o2775, true},
+		{0, 50, 0o2707, false},
+		{0, 1000, 0o770, true},
 	} {
 		r := record(c.uid, c.gid)
 		if got := app.mayWrite(r, c.mode); got != c.want {
@@ -84,8 +89,12 @@ func TestMayGive(t *testing.T) {
 		owner, uid, gid uint32
 		want            bool
 	}{
-		{1000, unchanged, 50, true}, {1000, 1000, 50, true}, {1000, unchanged, 51, false}, {1000, 0, unchanged, false},
-		{0, unchanged, 50, false}, {1000, unchanged, unchanged, true},
+		{1000, unchanged, 50, true},
+		{1000, 1000, 50, true},
+		{1000, unchanged, 51, false},
+		{1000, 0, unchanged, false},
+		{0, unchanged, 50, false},
+		{1000, unchanged, unchanged, true},
 	} {
 		if got := app.mayGive(record(c.owner, 1000), c.uid, c.gid); got != c.want {
 			t.Errorf("mayGive(%d, %d, %d) = %v, want %v", c.owner, c.uid, c.gid, got, c.want)

@@ -13,8 +13,7 @@ import (
 // does not.
 func (s *Supervisor) confine() {
 	for name, h := range map[string]handler{
-		"kill": kill, "tkill": signal(0), "tgkill": signal(0),
-		"rt_sigqueueinfo": signal(0), "rt_tgsigqueueinfo": signal(0), "pidfd_open": signal(0),
+		"kill": kill, "tkill": signal, "tgkill": signal, "rt_sigqueueinfo": signal, "rt_tgsigqueueinfo": signal, "pidfd_open": signal,
 		"ptrace": refuse(unix.EPERM), "process_vm_readv": refuse(unix.EPERM), "process_vm_writev": refuse(unix.EPERM),
 		"pidfd_getfd": refuse(unix.EPERM), "kcmp": refuse(unix.EPERM), "process_madvise": refuse(unix.EPERM),
 	} {
@@ -22,14 +21,12 @@ func (s *Supervisor) confine() {
 	}
 }
 
-// signal answers calls that name a process or thread in argument i.
-func signal(i int) handler {
-	return func(t *task) answer {
-		if !t.files.Ours(t.fd(i)) {
-			return failure(unix.ESRCH)
-		}
-		return proceed()
+// signal answers calls whose first argument is a process or thread.
+func signal(t *task) answer {
+	if !t.files.Ours(t.fd(0)) {
+		return failure(unix.ESRCH)
 	}
+	return proceed()
 }
 
 // kill answers kill(2).

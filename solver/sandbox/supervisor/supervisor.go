@@ -49,7 +49,7 @@ type Supervisor struct {
 	calls map[string]handled
 	// numbered are the handlers by architecture word and number.
 	numbered map[[2]uint32]numbered
-	root     int
+	rootFD   int
 	// rootPath is what this process calls root, "" if it is in another mount namespace.
 	rootPath string
 	procDir  func(pid uint32) string
@@ -92,7 +92,7 @@ type Surroundings struct {
 }
 
 func (s *Supervisor) surround(in Surroundings) {
-	s.root, s.rootPath, s.procDir = int(in.Root.Fd()), in.RootPath, in.ProcDir
+	s.rootFD, s.rootPath, s.procDir = int(in.Root.Fd()), in.RootPath, in.ProcDir
 	if s.procDir == nil {
 		s.procDir = func(pid uint32) string { return "/proc/" + strconv.FormatUint(uint64(pid), 10) }
 	}

@@ -4,6 +4,7 @@ package supervisor
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (t *task) read(address uint64, b []byte) error {
 	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
 	n, err := unix.ProcessVMReadv(int(t.pid), local, remote, 0)
-	if err == unix.EPERM { //nolint:errorlint // of a system call
+	if errors.Is(err, unix.EPERM) {
 		n, err = t.memory(unix.O_RDONLY, func(fd int) (int, error) { return unix.Pread(fd, b, int64(address)) })
 	}
 	return whole(n, err, b)
@@ -76,7 +77,7 @@ func (t *task) write(address uint64, b []byte) error {
 	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
 	n, err := unix.ProcessVMWritev(int(t.pid), local, remote, 0)
-	if err == unix.EPERM { //nolint:errorlint // of a system call
+	if errors.Is(err, unix.EPERM) {
 		n, err = t.memory(unix.O_WRONLY, func(fd int) (int, error) { return unix.Pwrite(fd, b, int64(address)) })
 	}
 	return whole(n, err, b)
@@ -96,7 +97,7 @@ func (t *task) memory(flags int, transfer func(fd int) (int, error)) (n int, err
 	t.as(func() {
 		var fd int
 		if fd, err = unix.Open(t.proc("mem"), flags|unix.O_CLOEXEC, 0); err == nil {
-			defer unix.Close(fd)
+			defer func() { _ = unix.Close(fd) }()
 			n, err = transfer(fd)
 		}
 	})
@@ -159,12 +160,12 @@ func (t *task) openPath(p place, flags int) (file, error) {
 	if err != nil {
 		return file{}, err
 	}
-	root := t.Supervisor.root
+	root := t.rootFD
 	if t.moved.Load() {
 		if root, err = unix.Open(t.proc("root"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
 			return file{}, err
 		}
-		defer unix.Close(root)
+		defer func() { _ = unix.Close(root) }()
 	}
 	fd, err := resolve(root, name, unix.O_PATH|flags, 0)
 	if err != nil {
@@ -181,7 +182,7 @@ func resolve(root int, name string, flags int, mode uint32) (int, error) {
 	for {
 		fd, err := unix.Openat2(root, name, &how)
 		// EAGAIN: something was renamed while a ".." was resolved.
-		if err != unix.EINTR && err != unix.EAGAIN { //nolint:errorlint // of a system call
+		if err != unix.EINTR && err != unix.EAGAIN {
 			return fd, err
 		}
 	}
