@@ -23,7 +23,7 @@ func startDistribution(t *testing.T) string {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "config.yml")
 	writeFile(t, config, fmt.Sprintf(`version: 0.1
-log: {level: fatal, accesslog: {disabled: true}}
+log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %s}}
 http: {addr: %s}
 `, filepath.Join(dir, "data"), address))

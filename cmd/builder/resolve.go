@@ -261,7 +261,7 @@ func (b *build) newestIn(ctx context.Context, op solver.HTTP) (*time.Time, error
 	defer f.Close()
 	t, err := fetch.Newest(f)
 	if err != nil {
-		return nil, nil //nolint:nilerr // then it is no archive
+		return nil, nil // then it is no archive
 	}
 	return t, nil
 }
