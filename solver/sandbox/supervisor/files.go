@@ -30,6 +30,8 @@ func Files(in Surroundings, o FilesOptions) *Supervisor {
 	s.calls = map[string]handled{
 		"open": {answer: openFile(-1, 0, 1)}, "openat": {answer: openFile(0, 1, 2)},
 		"readlink": {answer: readLink(-1, 0)}, "readlinkat": {answer: readLink(0, 1)},
+		"chmod": {answer: chmod(-1, 0)}, "fchmodat": {answer: chmod(0, 1)}, "fchmodat2": {answer: chmod(0, 1)},
+		"linkat":    {where: following(4), answer: linkat},
 		"prlimit64": {where: markLimit(1), answer: keepMark}, "setrlimit": {where: markLimit(0), answer: refuse(unix.EPERM)},
 		"chroot": {answer: chroot},
 		// Programs fall back on openat, whose arguments can be seen.

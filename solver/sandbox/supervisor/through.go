@@ -1,0 +1,71 @@
+//go:build linux
+
+package supervisor
+
+import (
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Programs reach files that they have open through /proc/self/fd: to change the mode of what may be a link, as
+// the C library does, or to give a name to a file that has none.
+
+// chmod answers chmod calls whose directory and path are these arguments; the mode follows the path.
+func chmod(dir, name int) handler {
+	return func(t *task) answer {
+		there, ok := t.through(dir, name)
+		if !ok {
+			return proceed()
+		}
+		var err error
+		t.as(func() { err = unix.Chmod(there, uint32(t.args[name+1])&0o7777) })
+		if err != nil {
+			return failure(err)
+		}
+		return result(0)
+	}
+}
+
+// through returns the path of this process for a descriptor that the task names by a path in /proc.
+func (t *task) through(dir, name int) (string, bool) {
+	p, err := t.place(dir, name, true)
+	if err != nil {
+		return "", false
+	}
+	shown, ok := procPath(p.path)
+	if !ok || path.Base(path.Dir(shown)) != "fd" {
+		return "", false
+	}
+	return t.realProc(shown)
+}
+
+// linkat answers linkat(2) for such a file.
+func linkat(t *task) answer {
+	there, ok := t.through(0, 1)
+	if !ok {
+		return proceed()
+	}
+	p, err := t.place(2, 3, false)
+	if err != nil {
+		return failure(err)
+	}
+	base := path.Base(p.path)
+	p.path = strings.TrimSuffix(p.path, base) + "."
+	parent, err := t.openPath(p, unix.O_DIRECTORY)
+	if err != nil {
+		return failure(err)
+	}
+	defer parent.close()
+	t.as(func() { err = unix.Linkat(unix.AT_FDCWD, there, parent.fd, base, unix.AT_SYMLINK_FOLLOW) })
+	if err != nil {
+		return failure(err)
+	}
+	return result(0)
+}
+
+// following restricts a call, whose flags are argument i, to those that follow links.
+func following(i uint) []Bits {
+	return []Bits{{Index: i, Mask: unix.AT_SYMLINK_FOLLOW, Value: unix.AT_SYMLINK_FOLLOW}}
+}
