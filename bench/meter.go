@@ -64,12 +64,12 @@ func (m *meter) serve(ctx context.Context) {
 
 // pass connects a client with the registry until both have ended.
 func (m *meter) pass(ctx context.Context, c net.Conn) {
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	s, err := (&net.Dialer{}).DialContext(ctx, "tcp", m.to)
 	if err != nil {
 		return
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	client, ok1 := c.(*net.TCPConn)
 	server, ok2 := s.(*net.TCPConn)
 	if !ok1 || !ok2 {

@@ -28,12 +28,12 @@ func startRegistry(ctx context.Context, dir string) (address string, stop func()
 	address = l.Addr().String()
 	program, err := exec.LookPath("docker-registry")
 	if isMissing(err) {
-		return address, func() { l.Close() }, serveOwn(ctx, l, dir)
+		return address, func() { _ = l.Close() }, serveOwn(ctx, l, dir)
 	}
 	if err != nil {
 		return "", nil, err
 	}
-	l.Close() // it wants to listen by itself
+	_ = l.Close() // it wants to listen by itself
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf(`version: 0.1
 storage: {filesystem: {rootdirectory: %s}, delete: {enabled: true}}

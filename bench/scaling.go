@@ -92,7 +92,7 @@ func (b *bench) grow(ctx context.Context, grown growth, size int) (cold, cached 
 	g := &generator{author: newAuthor(42), dir: filepath.Join(b.dir, "contexts"), base: b.prefix()}
 	grown.write(g, "grown", size)
 	dir := filepath.Join(g.dir, "grown")
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	if g.err != nil {
 		return cold, cached, g.err
 	}

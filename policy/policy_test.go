@@ -33,40 +33,49 @@ func TestEvaluate(t *testing.T) {
 		},
 		"the last that allows or denies counts": {
 			`[{"action":"DENY","selector":{"identifier":"*"}},{"action":"ALLOW","selector":{"identifier":"docker-image://*"}}]`,
-			Source{Identifier: alpine}, alpine, "",
+			Source{Identifier: alpine},
+			alpine, "",
 		},
 		"allowed, then denied": {
 			`[{"action":"ALLOW","selector":{"identifier":"docker-image://*"}},{"action":"DENY","selector":{"identifier":"*"}}]`,
-			Source{Identifier: alpine}, "denied", "",
+			Source{Identifier: alpine},
+			"denied", "",
 		},
 		"numbers as BuildKit has them": {`[{"action":1,"selector":{"identifier":"alpine","match_type":2}}]`, Source{Identifier: alpine}, "denied", ""},
 		"pinned": {
 			`[{"action":"CONVERT","selector":{"identifier":"` + alpine + `"},"updates":{"identifier":"` + pinned + `"}}]`,
-			Source{Identifier: alpine}, pinned, "",
+			Source{Identifier: alpine},
+			pinned, "",
 		},
 		"what a wildcard stands for": {
 			`[{"action":"CONVERT","selector":{"identifier":"docker-image://docker.io/*:*"},"updates":{"identifier":"docker-image://mirror.example.com/${1}:$2"}}]`,
-			Source{Identifier: alpine}, "docker-image://mirror.example.com/library/alpine:3.20", "",
+			Source{Identifier: alpine},
+			"docker-image://mirror.example.com/library/alpine:3.20", "",
 		},
 		"what a group stands for": {
 			`[{"action":"CONVERT","selector":{"identifier":"docker.io/library/([a-z]+)","match_type":"REGEX"},"updates":{"identifier":"example.com/$1"}}]`,
-			Source{Identifier: alpine}, "docker-image://example.com/alpine:3.20", "",
+			Source{Identifier: alpine},
+			"docker-image://example.com/alpine:3.20", "",
 		},
 		"converted, then denied": {
 			`[{"action":"CONVERT","selector":{"identifier":"` + alpine + `"},"updates":{"identifier":"docker-image://bad"}},{"action":"DENY","selector":{"identifier":"*bad"}}]`,
-			Source{Identifier: alpine}, "denied", "",
+			Source{Identifier: alpine},
+			"denied", "",
 		},
 		"a checksum": {
 			`[{"action":"CONVERT","selector":{"identifier":"https://example.com/*"},"updates":{"attrs":{"http.checksum":"sha256:00"}}}]`,
-			Source{Identifier: "https://example.com/f"}, "https://example.com/f", "sha256:00",
+			Source{Identifier: "https://example.com/f"},
+			"https://example.com/f", "sha256:00",
 		},
 		"only without a checksum": {
 			`[{"action":"DENY","selector":{"identifier":"https://*","constraints":[{"key":"http.checksum","value":"","condition":"EQUAL"}]}}]`,
-			Source{Identifier: "https://example.com/f", Attrs: map[string]string{"http.checksum": "sha256:11"}}, "https://example.com/f", "sha256:11",
+			Source{Identifier: "https://example.com/f", Attrs: map[string]string{"http.checksum": "sha256:11"}},
+			"https://example.com/f", "sha256:11",
 		},
 		"a constraint that is an expression": {
 			`[{"action":"DENY","selector":{"identifier":"https://*","constraints":[{"key":"http.checksum","value":"^$","condition":"MATCHES"}]}}]`,
-			Source{Identifier: "https://example.com/f"}, "denied", "",
+			Source{Identifier: "https://example.com/f"},
+			"denied", "",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,8 +84,7 @@ func TestEvaluate(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := Evaluate([]*Policy{p}, tt.in)
-			var denied *DeniedError
-			if errors.As(err, &denied) {
+			if _, ok := errors.AsType[*DeniedError](err); ok {
 				got.Identifier, err = "denied", nil
 			}
 			if err != nil || got.Identifier != tt.want || got.Attrs["http.checksum"] != tt.attr {

@@ -40,10 +40,12 @@ func TestReadAheadEnds(t *testing.T) {
 	if len(got) != 10 || !errors.Is(err, broken) {
 		t.Errorf("got %d bytes and %v; want 10 and the error of the stream", len(got), err)
 	}
-	a.Close()
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
 
 	r, w := io.Pipe() // nothing will ever come
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	a = readAhead(r)
 	if err := a.Close(); err != nil { // returns although the goroutine is in Read
 		t.Error(err)

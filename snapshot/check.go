@@ -203,7 +203,7 @@ func (c *checker) layers(repair bool) error {
 	return c.store.list("layers", func(name string, _ fs.FileInfo) error {
 		text, err := os.ReadFile(filepath.Join(c.store.path, name))
 		if err != nil {
-			return nil // removed meanwhile
+			return nil //nolint:nilerr // removed meanwhile
 		}
 		c.Objects++
 		var p packed

@@ -137,7 +137,7 @@ func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
 		return loose{}, err
 	}
 	r := readAhead(archive)
-	defer r.Close()
+	defer func() { _ = r.Close() }() // what is wrong with it was told when it was read
 	l, err := writeDir(dir, i.store.owners, cancellable(ctx, ReadTar(r, i.form)), nil)
 	if err != nil {
 		return loose{}, err

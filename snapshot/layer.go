@@ -146,7 +146,7 @@ func (l *Layer) Pending() bool { return l.pending != nil && l.pending() }
 func (l *Layer) Form() Form { return l.form }
 
 // FS returns the layer for reading. Whiteouts are entries of it.
-func (l *Layer) FS() (FS, error) { return l.fs() } //nolint:ireturn // of several kinds
+func (l *Layer) FS() (FS, error) { return l.fs() }
 
 // Keep makes sure that the layer can be found by its content ID from now on. It fails with
 // fs.ErrNotExist if the layer is in no form that could be kept.

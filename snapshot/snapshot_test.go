@@ -149,7 +149,7 @@ func openStoreIn(t testing.TB, dir string, d snapshot.Driver) *snapshot.Store {
 	must(t, os.Chmod(dir, 0o700))
 	s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners(), Driver: d})
 	must(t, err)
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { must(t, s.Close()) })
 	return s
 }
 
@@ -173,7 +173,7 @@ func listing(t testing.TB, fsys snapshot.FS) []string {
 
 func describe(t testing.TB, e *snapshot.Entry) string {
 	t.Helper()
-	switch e.Kind {
+	switch e.Kind { //nolint:exhaustive // the rest is below
 	case snapshot.Directory:
 		return fmt.Sprintf("d %o %s", e.Mode, e.Path)
 	case snapshot.Symlink:

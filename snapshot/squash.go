@@ -30,7 +30,7 @@ func (s *Store) Squash(ctx context.Context, layers []*Layer) (*Layer, error) {
 }
 
 // told returns the layer for reading as its entries tell it: its directory may hold more.
-func (l *Layer) told() (FS, error) { //nolint:ireturn // of several kinds
+func (l *Layer) told() (FS, error) {
 	if l.entries == nil {
 		return l.fs()
 	}

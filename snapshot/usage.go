@@ -144,15 +144,14 @@ func (s *Store) cacheMounts() (all []Object, err error) {
 }
 
 func (s *Store) records() (all []Object, err error) {
-	add := func(name string, info fs.FileInfo) error {
-		all = append(all, Object{Kind: ObjectRecord, Name: name, Size: info.Size(), LastUsed: info.ModTime()})
-		return nil
+	add := func(dir string) error {
+		return s.list(dir, func(name string, info fs.FileInfo) error {
+			all = append(all, Object{Kind: ObjectRecord, Name: name, Size: info.Size(), LastUsed: info.ModTime()})
+			return nil
+		})
 	}
-	err = s.list("acts", func(op string, _ fs.FileInfo) error { return s.list(op, add) })
-	for _, dir := range []string{"builds", "lists"} {
-		err = errors.Join(err, s.list(dir, add))
-	}
-	return all, err
+	err = s.list("acts", func(op string, _ fs.FileInfo) error { return add(op) })
+	return all, errors.Join(err, add("builds"), add("lists"))
 }
 
 func (s *Store) scans() (all []Object, err error) {

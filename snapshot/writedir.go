@@ -173,7 +173,7 @@ func (w *dirWriter) putDevice(e *Entry) error {
 		return nil
 	}
 	dir, base := int(w.parent.Fd()), path.Base(e.Path)
-	if err := unix.Mknodat(dir, base, unix.S_IFREG|0o000, 0); err != nil {
+	if err := unix.Mknodat(dir, base, unix.S_IFREG, 0); err != nil {
 		return err
 	}
 	r := ownership.Record{UID: e.UID, GID: e.GID, Device: 'c', Major: e.Major, Minor: e.Minor, Mode: e.Mode}

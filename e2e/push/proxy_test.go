@@ -4,6 +4,7 @@ package push
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -107,7 +108,7 @@ func reset(_ *proxy, w http.ResponseWriter, _ *http.Request) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)
 	}
-	conn.Close()
+	_ = conn.Close()
 }
 
 // resetAfter lets so much of the body through to the registry, and cuts the connection.
@@ -144,9 +145,7 @@ func changed(change func(h http.Header, body []byte) []byte) func(*proxy, http.R
 		answer := httptest.NewRecorder()
 		p.next.ServeHTTP(answer, r)
 		body := change(answer.Header(), answer.Body.Bytes())
-		for name, values := range answer.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer.Header())
 		w.WriteHeader(answer.Code)
 		_, _ = w.Write(body) // the server cuts the connection if it is shorter than its Content-Length
 	}

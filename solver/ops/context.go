@@ -207,7 +207,7 @@ func (c *contextFS) excludedBy(name string) string {
 }
 
 // inlineFS returns the tree of files that stand in a Dockerfile.
-func inlineFS(files []solver.InlineFile) (snapshot.FS, error) { //nolint:ireturn // an index is nothing else
+func inlineFS(files []solver.InlineFile) (snapshot.FS, error) {
 	return snapshot.NewIndex(func(yield func(*snapshot.Entry, error) bool) {
 		for _, f := range files {
 			e := &snapshot.Entry{

@@ -79,9 +79,9 @@ func TestGuarded(t *testing.T) {
 // Without secrets a layer is left as it is.
 func TestUnguarded(t *testing.T) {
 	e := regular("f", token)
-	for got := range (&Worker{}).guarded(nil, snapshot.Listed([]*snapshot.Entry{e})) {
-		if got != e {
-			t.Error("the entry was changed")
+	for got, err := range (&Worker{}).guarded(nil, snapshot.Listed([]*snapshot.Entry{e})) {
+		if got != e || err != nil {
+			t.Errorf("got %+v, %v; want the entry as it was", got, err)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func BenchmarkContextScan(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer store.Close()
+		defer func() { _ = store.Close() }()
 		w := &Worker{Store: store}
 		if _, err := w.Digest(b.Context(), copied, 1, tree); err != nil {
 			b.Fatal(err)

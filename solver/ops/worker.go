@@ -229,7 +229,7 @@ func layers(t solver.Tree) ([]*snapshot.Layer, error) {
 }
 
 // fs returns a tree for reading.
-func (w *Worker) fs(t solver.Tree) (snapshot.FS, error) { //nolint:ireturn // there are several kinds of trees
+func (w *Worker) fs(t solver.Tree) (snapshot.FS, error) {
 	switch {
 	case t.Local == nil:
 		return w.view(t)

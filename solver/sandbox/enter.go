@@ -217,8 +217,11 @@ func (h *Host) admit(cmd *exec.Cmd, l1 control, m idMap) error {
 func attend(cmd *exec.Cmd, l1 control) int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // its status says it all
+		close(done)
+	}()
 	a := &attendant{control: l1, running: map[int]context.CancelFunc{}}
 	go a.serve()
 	for received := 0; ; {
@@ -229,13 +232,22 @@ func attend(cmd *exec.Cmd, l1 control) int {
 				_ = cmd.Process.Kill()
 				continue
 			}
-			if n, ok := s.(unix.Signal); ok { // it always is one
-				_ = l1.send(message{Signal: int(n)})
+			if err := passSignal(l1, s); err != nil {
+				_ = cmd.Process.Kill()
 			}
 		case <-done:
 			return exitStatus(cmd.ProcessState)
 		}
 	}
+}
+
+// passSignal tells L1 of a signal.
+func passSignal(l1 control, s os.Signal) error {
+	n, ok := s.(unix.Signal)
+	if !ok {
+		return fmt.Errorf("%v is no signal of this system", s)
+	}
+	return l1.send(message{Signal: int(n)})
 }
 
 func exitStatus(s *os.ProcessState) int {
