@@ -81,6 +81,9 @@ func (w *workshop) trial(ctx context.Context, noStore error) []sandbox.Probe {
 	trees := sandbox.Probe{Name: "writable trees", OK: true, Found: "overlayfs"}
 	if choice, err := w.store.Driver(); err == nil && choice.Driver == snapshot.DriverPlain {
 		trees.Found = "plain directories, because overlayfs does not work: " + choice.Why
+		if !w.host.Mounts() {
+			trees.Found = "plain directories, because nothing can be mounted"
+		}
 	}
 	began := time.Now()
 	err = w.runSelf(ctx, tree.Root())
