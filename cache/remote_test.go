@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-298d225e/builder/httpclient"
 	"github.com/seed-298d225e/builder/registry"
 )
 
@@ -225,7 +226,7 @@ func TestRegistry(t *testing.T) {
 			server := httptest.NewServer(h)
 			defer server.Close()
 			open := func() both {
-				client, err := registry.New(registry.Config{Retry: registry.Retry{Min: time.Millisecond, Max: time.Millisecond}})
+				client, err := registry.New(registry.Config{Retry: httpclient.Retry{Min: time.Millisecond, Max: time.Millisecond}})
 				if err != nil {
 					t.Fatal(err)
 				}

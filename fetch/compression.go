@@ -13,6 +13,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // compression is how a stream is compressed.
@@ -126,7 +128,7 @@ func (e *expansion) Read(p []byte) (int, error) {
 	n, err := e.ReadCloser.Read(p)
 	e.n += int64(n)
 	if e.n > muchExpanded && e.n/mostExpansion > e.compressed.n {
-		return 0, refusef("it expands to more than %d times its size", mostExpansion)
+		return 0, httpclient.Refusef("it expands to more than %d times its size", mostExpansion)
 	}
 	return n, err
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // download is a file that is being downloaded.
@@ -105,7 +107,7 @@ func (d *download) transfer(ctx context.Context) error {
 		if d.size >= most+much { // it goes on, if slowly
 			most, try = d.size, 1
 		}
-		if err := d.http.Retry.wait(ctx, try, err); err != nil {
+		if err := d.http.Retry.Wait(ctx, try, err); err != nil {
 			return err
 		}
 	}
@@ -113,8 +115,8 @@ func (d *download) transfer(ctx context.Context) error {
 
 // try sends one request and reads its answer to the end.
 func (d *download) try(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	ctx, watch := httpclient.NewWatch(ctx, d.target.url.Host, d.http.Timeouts.WithDefaults().Idle)
+	defer watch.End()
 	from, header := d.header()
 	resp, err := d.http.do(ctx, http.MethodGet, d.target, header)
 	if err != nil {
@@ -124,7 +126,7 @@ func (d *download) try(ctx context.Context) error {
 	if err := d.begin(resp, from); err != nil {
 		return err
 	}
-	body := io.Reader(watch(ctx, resp.Body, d.http.Timeouts.withDefaults().Idle, stop))
+	body := io.Reader(watch.Incoming(resp.Body))
 	if resp.Header.Get("Content-Encoding") == "gzip" {
 		if body, err = gzip.NewReader(body); err != nil {
 			return fmt.Errorf("decompressing what the server sent: %w", err)
@@ -211,7 +213,7 @@ func sameETag(a, b string) bool { return strings.TrimPrefix(a, "W/") == strings.
 func (d *download) copy(body io.Reader) error {
 	largest := cmp.Or(d.http.MaxSize, defaultMaxSize)
 	if d.total > largest {
-		return refusef("it is larger than %d bytes", largest)
+		return httpclient.Refusef("it is larger than %d bytes", largest)
 	}
 	buffer := make([]byte, 256<<10)
 	for {
@@ -222,7 +224,7 @@ func (d *download) copy(body io.Reader) error {
 		_, _ = d.sums.Write(buffer[:n])
 		d.size += int64(n)
 		if d.size > largest {
-			return refusef("it is larger than %d bytes", largest)
+			return httpclient.Refusef("it is larger than %d bytes", largest)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

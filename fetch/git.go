@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // Git brings commits of repositories into directories. It runs the program git, with a configuration and an
@@ -35,7 +37,7 @@ type Git struct {
 	KnownHosts string
 	// Timeout bounds one conversation with a server; 0 means 30 minutes.
 	Timeout time.Duration
-	Retry   Retry
+	Retry   httpclient.Retry
 	// MaxSize is the size of the largest file that git may write, in bytes; 0 means 8 GiB.
 	MaxSize int64
 	// Secret returns the value of a secret; one that was not given is fs.ErrNotExist. Asked for are
@@ -126,7 +128,7 @@ func (g *Git) listRefs(ctx context.Context, r remote, args ...string) (string, e
 		if err == nil {
 			return out, nil
 		}
-		if err := g.Retry.wait(ctx, try, err); err != nil {
+		if err := g.Retry.Wait(ctx, try, err); err != nil {
 			return "", explain(err)
 		}
 	}

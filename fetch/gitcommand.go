@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // command is a run of git.
@@ -40,7 +42,7 @@ func (g *Git) run(ctx context.Context, c command) error {
 		return err
 	}
 	most := cmp.Or(g.Timeout, defaultGitTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, most, refusef("git %s took longer than %s", c.args[0], most))
+	ctx, cancel := context.WithTimeoutCause(ctx, most, httpclient.Refusef("git %s took longer than %s", c.args[0], most))
 	defer cancel()
 	return g.runProgram(ctx, program, c)
 }

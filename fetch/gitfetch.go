@@ -87,7 +87,7 @@ func (r *repository) fetch(ctx context.Context, s source, env environment, w way
 			tell(last, last)
 			return nil
 		}
-		if err := r.git.Retry.wait(ctx, try, err); err != nil {
+		if err := r.git.Retry.Wait(ctx, try, err); err != nil {
 			return explain(err)
 		}
 		if err := r.tidy(); err != nil {

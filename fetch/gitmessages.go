@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -38,9 +39,9 @@ func (e *gitError) says(texts ...string) bool {
 	return false
 }
 
-// passing reports whether the failure is one of the network that may be gone the next time.
-func (e *gitError) passing() bool {
-	return e.says("Could not resolve host", "Temporary failure in name resolution", "Connection reset",
+// Transient implements [httpclient.Verdict]: a failure of the network may be gone the next time.
+func (e *gitError) Transient() (time.Duration, bool) {
+	return 0, e.says("Could not resolve host", "Temporary failure in name resolution", "Connection reset",
 		"early EOF", "unexpected disconnect", "RPC failed", "timed out", "hung up unexpectedly", "SSL_ERROR_SYSCALL",
 		"gnutls_handshake", "Empty reply from server", "transfer closed", "Operation too slow",
 		"returned error: 408", "returned error: 429", "returned error: 5") && !e.says("returned error: 501")

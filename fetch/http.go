@@ -14,6 +14,8 @@ import (
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // HTTP downloads URLs. Its fields are set before it is used and not changed then; it may be used by several
@@ -24,11 +26,11 @@ type HTTP struct {
 	// UserAgent is sent with every request; "builder" if it is empty.
 	UserAgent string
 	// Proxy returns the proxy for a request; nil means none.
-	Proxy func(*http.Request) (*url.URL, error)
+	Proxy httpclient.Proxy
 	// TLS holds the certificates to trust; nil means those of the system.
 	TLS      *tls.Config
-	Timeouts Timeouts
-	Retry    Retry
+	Timeouts httpclient.Timeouts
+	Retry    httpclient.Retry
 	// MaxSize is the size of the largest download in bytes; 0 means 16 GiB.
 	MaxSize int64
 	// Secret returns the value of a secret; one that was not given is fs.ErrNotExist. Asked for are
@@ -144,7 +146,7 @@ func (h *HTTP) Close() {
 
 func (h *HTTP) client() *http.Client {
 	h.once.Do(func() {
-		h.doer = &http.Client{Transport: newTransport(h.Timeouts, h.TLS, h.Proxy), CheckRedirect: redirect}
+		h.doer = &http.Client{Transport: newTransport(h.Timeouts, h.TLS, h.Proxy), CheckRedirect: httpclient.Redirect}
 	})
 	return h.doer
 }

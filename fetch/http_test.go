@@ -20,10 +20,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // quickly tries again at once.
-var quickly = Retry{Min: 1, Max: 1}
+var quickly = httpclient.Retry{Min: 1, Max: 1}
 
 // served counts the requests to a test server and remembers the last one.
 type served struct {
@@ -358,24 +360,7 @@ func TestRetryAfter(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
 	_, err := newHTTP(t, t.TempDir()).Fetch(t.Context(), Request{URL: late.URL})
-	wantError(t, err, "try again in 1h0m0s")
-}
-
-func TestParseRetryAfter(t *testing.T) {
-	now := modified
-	for value, want := range map[string]time.Duration{
-		"":      0,
-		"3":     3 * time.Second,
-		"-3":    0,
-		"x":     0,
-		"99999": 24 * time.Hour,
-		now.Add(time.Minute).Format(http.TimeFormat):  time.Minute,
-		now.Add(-time.Minute).Format(http.TimeFormat): 0,
-	} {
-		if got := parseRetryAfter(value, now); got != want {
-			t.Errorf("%q: got %v, want %v", value, got, want)
-		}
-	}
+	wantError(t, err, "try again after 1h0m0s")
 }
 
 func TestEncoded(t *testing.T) {

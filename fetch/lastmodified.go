@@ -21,7 +21,7 @@ func (h *HTTP) LastModified(ctx context.Context, address string) (*time.Time, er
 		if err == nil {
 			return modified, nil
 		}
-		if err := h.Retry.wait(ctx, try, err); err != nil {
+		if err := h.Retry.Wait(ctx, try, err); err != nil {
 			return nil, fmt.Errorf("asking when %s was modified: %w", t.name, err)
 		}
 	}

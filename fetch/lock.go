@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // How often is looked whether a lock is free: a wait that can be cancelled has to be made of tries.
@@ -29,7 +31,7 @@ func lock(ctx context.Context, name string) (*os.File, error) {
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking %s: %w", name, err)
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := httpclient.Sleep(ctx, wait); err != nil {
 			return nil, err
 		}
 	}
@@ -83,16 +85,4 @@ func isAt(f *os.File, name string) bool {
 	}
 	there, err := os.Lstat(name)
 	return err == nil && os.SameFile(open, there)
-}
-
-// sleep waits for d, or until ctx ends, which is its error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

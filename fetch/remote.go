@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // remote is the address of a repository, without credentials.
@@ -73,7 +75,7 @@ func splitRemoteURL(s string) (remote, error) {
 	password, hasPassword := u.User.Password()
 	switch u.Scheme {
 	case "http", "https":
-		r.origin = originOf(u)
+		r.origin = httpclient.Origin(u)
 		if u.User != nil {
 			r.basic = basic(u.User.Username(), password)
 			u.User = nil

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // repository is a bare repository that holds what was fetched from a remote, locked by who uses it. For every
@@ -49,7 +51,7 @@ func (r *repository) with(ctx context.Context, s source, do func(*repository) er
 // damaged reports whether err can come from a repository that is not as git left it.
 func damaged(err error) bool {
 	g, ok := errors.AsType[*gitError](err)
-	return ok && !g.passing() && !g.says("No space left on device", "Authentication failed", "returned error: 4")
+	return ok && !httpclient.Transient(g) && !g.says("No space left on device", "Authentication failed", "returned error: 4")
 }
 
 // anew tries with a new repository what failed with err. The old one stays if that fails too.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // open gets a blob from offset on, once.
@@ -37,7 +39,7 @@ func (c *Client) openForeign(ctx context.Context, d v1.Descriptor, offset int64)
 	for _, place := range d.URLs {
 		u, parseErr := url.Parse(place)
 		if parseErr != nil || (u.Scheme != "https" && u.Scheme != "http") {
-			err = refusef("the layer is said to be at %s, which is not a URL of a web server", oneLine(place))
+			err = httpclient.Refusef("the layer is said to be at %s, which is not a URL of a web server", oneLine(place))
 			continue
 		}
 		nowhere := endpoint{client: c, host: &host{}}

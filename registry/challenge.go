@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // challenge is what a registry wants to see before it answers: one challenge of a WWW-Authenticate header.
@@ -109,9 +111,9 @@ func choose(header http.Header) *challenge {
 func (c *challenge) realm(registry *url.URL) (*url.URL, error) {
 	u, err := url.Parse(c.params["realm"])
 	if err != nil || u.Host == "" {
-		return nil, refusef("the token server of %s is no URL", registry.Host)
+		return nil, httpclient.Refusef("the token server of %s is no URL", registry.Host)
 	}
-	if err := sameScheme(registry, u); err != nil {
+	if err := httpclient.CheckStep(registry, u); err != nil {
 		return nil, err
 	}
 	u.User, u.Fragment = nil, ""

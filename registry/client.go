@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // Client talks to registries. One serves a process: what it has learnt about names, tokens and places is
@@ -53,11 +55,13 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configuring registries: %w", err)
 	}
-	r := &router{named: map[string]http.RoundTripper{}, others: newTransport(c, trusted, true)}
+	guard := httpclient.NewGuard(c.Timeouts, c.Proxy)
+	c.shape(guard.Transport, trusted)
+	r := &router{named: map[string]http.RoundTripper{}, others: guard}
 	client := &Client{
 		config: c,
 		router: r,
-		http:   &http.Client{Transport: r, CheckRedirect: redirect},
+		http:   &http.Client{Transport: r, CheckRedirect: httpclient.Redirect},
 		steady: &http.Client{Transport: r, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		chunk:  chunkSize,
 		hosts:  map[string]*host{},
@@ -85,7 +89,7 @@ type endpoint struct {
 	// path is the name of the repository on the host.
 	path   string
 	access access
-	retry  Retry
+	retry  httpclient.Retry
 }
 
 // The actions of a token's scope.
@@ -113,7 +117,7 @@ func (c *Client) upstream(repo name.Repository, action string) (endpoint, error)
 		return endpoint{}, err
 	}
 	if h.blocked {
-		return endpoint{}, refusef("the registry %s is blocked by the configuration", h.name)
+		return endpoint{}, httpclient.Refusef("the registry %s is blocked by the configuration", h.name)
 	}
 	return c.endpoint(h, repo.RepositoryStr(), action), nil
 }

@@ -1,12 +1,12 @@
 package registry
 
 import (
-	"net/http"
-	"net/url"
-	"time"
+	"cmp"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // Config says how a [Client] behaves. The zero value reaches every registry anonymously.
@@ -25,7 +25,7 @@ type Config struct {
 	// such as /etc/docker/certs.d.
 	CertificateDirs []string
 	// Proxy returns the proxy for a request, nil for none. It may be nil itself.
-	Proxy func(*http.Request) (*url.URL, error)
+	Proxy httpclient.Proxy
 	// UserAgent is sent with every request.
 	UserAgent string
 	// Connections is how many blobs move at once from one registry, and how many to it; 0 means 4.
@@ -38,8 +38,9 @@ type Config struct {
 	// ForeignURLs lets layers that the registry does not have be fetched from the URLs in their descriptor.
 	ForeignURLs bool
 
-	Timeouts Timeouts
-	Retry    Retry
+	Timeouts httpclient.Timeouts
+	// Retry starts anew when a transfer has moved on.
+	Retry httpclient.Retry
 }
 
 // Host is what is special about one registry.
@@ -68,30 +69,6 @@ type Blobs interface {
 	Put(digest v1.Hash, content []byte) error
 }
 
-// Timeouts bound every phase of a request except its whole: a transfer that moves is never cut off.
-// A zero field means its default.
-type Timeouts struct {
-	// Connect includes the look-up of the name; 10 s.
-	Connect time.Duration
-	// TLS is the handshake; 10 s.
-	TLS time.Duration
-	// Header is the wait for an answer after the request is sent; 60 s.
-	Header time.Duration
-	// Idle is how long a body may stand still in either direction; 60 s.
-	Idle time.Duration
-}
-
-// Retry says when to try again. A zero field means its default.
-type Retry struct {
-	// Tries is how often at all; 5. It starts anew when a transfer has moved on.
-	Tries int
-	// Min and Max bound the longest wait before the second and any later try; 0.5 s and 16 s. The wait is
-	// random between nothing and that.
-	Min, Max time.Duration
-	// Longest is what a registry may at most ask for with Retry-After; 120 s.
-	Longest time.Duration
-}
-
 func (c Config) withDefaults() Config {
 	if c.Keychain == nil {
 		c.Keychain = authn.NewMultiKeychain()
@@ -110,22 +87,7 @@ func (c Config) withDefaults() Config {
 		hosts[hostName(name)] = h
 	}
 	c.Hosts = hosts
-	orElse(&c.Connections, 4)
-	orElse(&c.Timeouts.Connect, 10*time.Second)
-	orElse(&c.Timeouts.TLS, 10*time.Second)
-	orElse(&c.Timeouts.Header, time.Minute)
-	orElse(&c.Timeouts.Idle, time.Minute)
-	orElse(&c.Retry.Tries, 5)
-	orElse(&c.Retry.Min, 500*time.Millisecond)
-	orElse(&c.Retry.Max, 16*time.Second)
-	orElse(&c.Retry.Longest, 2*time.Minute)
+	c.Connections = cmp.Or(c.Connections, 4)
+	c.Timeouts, c.Retry = c.Timeouts.WithDefaults(), c.Retry.WithDefaults()
 	return c
-}
-
-// orElse sets what is zero.
-func orElse[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // maxErrorBody is how much of an error's body is read.
@@ -28,17 +30,11 @@ type corrupt struct{ text string }
 func (e *corrupt) Error() string        { return e.text }
 func (e *corrupt) Is(target error) bool { return target == ErrCorrupt }
 
+// Transient implements [httpclient.Verdict]: who asks again is told the same.
+func (e *corrupt) Transient() (time.Duration, bool) { return 0, false }
+
 func corruptf(format string, args ...any) error {
 	return &corrupt{fmt.Sprintf(format, args...)}
-}
-
-// refusal is something that a server asked for and that we do not do.
-type refusal struct{ text string }
-
-func (e *refusal) Error() string { return e.text }
-
-func refusef(format string, args ...any) error {
-	return &refusal{fmt.Sprintf(format, args...)}
 }
 
 // StatusError is an answer with a status that was not hoped for. It is fs.ErrNotExist if the status is
@@ -70,6 +66,11 @@ func (e *StatusError) Error() string {
 	return text
 }
 
+// Transient implements [httpclient.Verdict].
+func (e *StatusError) Transient() (time.Duration, bool) {
+	return e.RetryAfter, httpclient.TransientStatus(e.Status)
+}
+
 // Is makes errors.Is work with the sentinels of io/fs.
 func (e *StatusError) Is(target error) bool {
 	switch e.Status {
@@ -96,7 +97,7 @@ func statusError(resp *http.Response) error {
 		Method:     resp.Request.Method,
 		URL:        redact(resp.Request.URL),
 		Status:     resp.StatusCode,
-		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
+		RetryAfter: httpclient.ParseRetryAfter(resp.Header.Get("Retry-After"), time.Now()),
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	if err != nil {

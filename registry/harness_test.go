@@ -21,6 +21,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // fault answers a request in place of the registry, or returns false to let it through.
@@ -151,8 +153,8 @@ func (r *testRegistry) fill(path string, size int64, layers int) v1.Image {
 // impatient is a configuration with which faults do not take long.
 func impatient() Config {
 	return Config{
-		Timeouts: Timeouts{Idle: 300 * time.Millisecond, Header: 2 * time.Second},
-		Retry:    Retry{Min: time.Millisecond, Max: 4 * time.Millisecond},
+		Timeouts: httpclient.Timeouts{Idle: 300 * time.Millisecond, Header: 2 * time.Second},
+		Retry:    httpclient.Retry{Min: time.Millisecond, Max: 4 * time.Millisecond},
 	}
 }
 

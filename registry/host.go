@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // host is one server that speaks the registry protocol.
@@ -79,7 +81,9 @@ func (c *Client) hostLocked(name, scheme string) (*host, error) {
 		h.address = hubAddress
 	}
 	c.hosts[key] = h
-	c.router.add(h.address, newTransport(c.config, trusted, false))
+	direct := httpclient.NewTransport(c.config.Timeouts, c.config.Proxy)
+	c.config.shape(direct, trusted)
+	c.router.add(h.address, direct)
 	for _, m := range special.Mirrors {
 		made, err := c.mirrorLocked(m)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // mount asks the registry to take the blob from another repository that has it. It may begin an upload
@@ -25,7 +27,7 @@ func (p *Pusher) mount(ctx context.Context, u *upload, l v1.Layer) (bool, error)
 	both := p.to
 	both.access.scopes = append(slices.Clone(p.to.access.scopes), scope(from.RepositoryStr(), pull))
 	resp, err := both.do(ctx, r)
-	if status(err) != 0 && !transient(err) {
+	if status(err) != 0 && !httpclient.Transient(err) {
 		return false, nil
 	}
 	if err != nil {

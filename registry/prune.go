@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // maxTags is how many tags of a repository are listed at most.
@@ -55,7 +57,7 @@ func nextPage(here *url.URL, link string) (*url.URL, error) {
 	}
 	to, err := here.Parse(match[1])
 	if err != nil || !sameOrigin(here, to) {
-		return nil, refusef("the registry sends the list to another place")
+		return nil, httpclient.Refusef("the registry sends the list to another place")
 	}
 	return to, nil
 }

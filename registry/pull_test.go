@@ -166,7 +166,7 @@ func TestPullFails(t *testing.T) {
 			r.on(http.MethodGet, "/blobs/", always, func(w http.ResponseWriter, req *http.Request) {
 				http.Redirect(w, req, req.URL.Path, http.StatusTemporaryRedirect)
 			})
-		}, "gave up after 10 redirects", 10},
+		}, "gave up after 10 redirects", 11},
 		{"n-html", func(r *testRegistry) {
 			r.on(http.MethodGet, "/blobs/", always, respond(502, "Content-Type", "text/html; charset=utf-8"))
 		}, "the answer is a web page", 5},

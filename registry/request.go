@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // request is an HTTP request that can be sent as often as needed.
@@ -33,17 +35,13 @@ func (r request) set(name, value string) request {
 }
 
 // persist calls try until it succeeds or its error is there to stay.
-func persist[T any](ctx context.Context, policy Retry, try func() (T, error)) (T, error) {
+func persist[T any](ctx context.Context, policy httpclient.Retry, try func() (T, error)) (T, error) {
 	for n := 1; ; n++ {
 		got, err := try()
 		if err == nil {
 			return got, nil
 		}
-		wait, again := policy.again(n, err)
-		if !again || ctx.Err() != nil {
-			return got, err
-		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := policy.Wait(ctx, n, err); err != nil {
 			return got, err
 		}
 	}
@@ -51,29 +49,23 @@ func persist[T any](ctx context.Context, policy Retry, try func() (T, error)) (T
 
 // send sends r once. The body of the answer must be closed, and ends with an error when it stands still.
 func (c *Client) send(ctx context.Context, via *http.Client, r request, authorization string) (*http.Response, error) {
-	ctx, end := context.WithCancelCause(ctx)
-	stalled := newStallTimer(c.config.Timeouts.Idle, func() {
-		end(&stallError{host: r.url.Host, idle: c.config.Timeouts.Idle})
-	})
-	req, err := c.httpRequest(ctx, r, authorization, stalled)
+	ctx, watch := httpclient.NewWatch(ctx, r.url.Host, c.config.Timeouts.Idle)
+	req, err := c.httpRequest(ctx, r, authorization, watch)
 	if err != nil {
-		end(nil)
+		watch.End()
 		return nil, err
 	}
 	resp, err := via.Do(req)
 	if err != nil {
 		err = explain(ctx, r, err)
-		end(nil)
+		watch.End()
 		return nil, err
 	}
-	resp.Body = &incoming{
-		ReadCloser: resp.Body, wait: stalled, end: end,
-		ended: func() error { return context.Cause(ctx) },
-	}
+	resp.Body = watch.Incoming(resp.Body)
 	return resp, nil
 }
 
-func (c *Client) httpRequest(ctx context.Context, r request, authorization string, stalled *stallTimer) (*http.Request, error) {
+func (c *Client) httpRequest(ctx context.Context, r request, authorization string, watch *httpclient.Watch) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, r.url.String(), nil)
 	if err != nil {
 		return nil, err
@@ -91,7 +83,7 @@ func (c *Client) httpRequest(ctx context.Context, r request, authorization strin
 			if err != nil {
 				return nil, err
 			}
-			return &outgoing{ReadCloser: body, wait: stalled}, nil
+			return watch.Outgoing(body), nil
 		}
 		req.ContentLength = r.size
 		if req.Body, err = req.GetBody(); err != nil {

@@ -11,6 +11,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // maxDepth is how many indexes may stand one in another.
@@ -163,7 +165,7 @@ func (c *Client) tagged(ctx context.Context, ref name.Reference) (*Manifest, err
 func (e endpoint) tagged(ctx context.Context, tag string) (*Manifest, error) {
 	head := e.manifestRequest(http.MethodHead, tag)
 	resp, err := e.do(ctx, head)
-	if s := status(err); err != nil && (s < 400 || s >= 500 || transient(err)) {
+	if s := status(err); err != nil && (s < 400 || s >= 500 || httpclient.Transient(err)) {
 		return nil, err
 	}
 	if err == nil {

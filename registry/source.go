@@ -6,6 +6,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -15,6 +16,9 @@ type sourceError struct{ err error }
 
 func (e *sourceError) Error() string { return e.err.Error() }
 func (e *sourceError) Unwrap() error { return e.err }
+
+// Transient implements [httpclient.Verdict].
+func (e *sourceError) Transient() (time.Duration, bool) { return 0, false }
 
 // source is a blob on its way out. It is read in order, and checked on the way; when a registry has lost a
 // part of it, it is opened anew.

@@ -31,10 +31,10 @@ type stream struct {
 	// acquire waits for a slot of the registry; release, set once there is one, gives it back.
 	acquire func() (release func(), err error)
 	release func()
-	pause   func(time.Duration) error
-	report  func(current int64)
+	// wait waits before another try, or says why there is none.
+	wait   func(try int, err error) error
+	report func(current int64)
 
-	retry Retry
 	// try counts the failures since the stream had come to mark.
 	try  int
 	mark int64
@@ -49,9 +49,9 @@ func (c *Client) stream(ctx context.Context, repo name.Repository, d v1.Descript
 	ctx, cancel := context.WithCancelCause(ctx)
 	slots := c.registrySlots(repo.RegistryStr()).down
 	s := &stream{
-		cancel: cancel, digest: d.Digest, size: d.Size, offset: offset, mark: offset, retry: c.config.Retry,
+		cancel: cancel, digest: d.Digest, size: d.Size, offset: offset, mark: offset,
 		open:   func(offset int64) (io.ReadCloser, error) { return c.open(ctx, repo, d, offset) },
-		pause:  func(d time.Duration) error { return sleep(ctx, d) },
+		wait:   func(try int, err error) error { return c.config.Retry.Wait(ctx, try, err) },
 		report: c.reporter("pulling "+transfer(repo, d.Digest), d.Size),
 	}
 	s.acquire = func() (func(), error) {
@@ -167,13 +167,8 @@ func (s *stream) interrupted(err error) {
 		s.try, s.mark = 0, s.offset
 	}
 	s.try++
-	wait, again := s.retry.again(s.try, err)
-	if !again {
+	if err := s.wait(s.try, err); err != nil {
 		s.end(fmt.Errorf("reading %s at byte %d of %d: %w", s.digest, s.offset, s.size, err))
-		return
-	}
-	if err := s.pause(wait); err != nil {
-		s.end(err)
 	}
 }
 

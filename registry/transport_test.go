@@ -6,41 +6,12 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
-
-func TestLinkLocal(t *testing.T) {
-	for address, want := range map[string]bool{
-		"169.254.169.254": true, "169.254.0.1": true, "fe80::1": true, "fe80::1%eth0": true, "fd00:ec2::254": true, "100.100.100.200": true,
-		"::ffff:169.254.1.1": true, "127.0.0.1": false, "10.0.0.1": false, "93.184.216.34": false, "::1": false, "fd00::1": false,
-	} {
-		if got := linkLocal(netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s: got %v", address, got)
-		}
-	}
-}
-
-// The address that a name has is looked at when the connection is made.
-func TestDialerLooksAtAddresses(t *testing.T) {
-	d := &dialer{guarded: true}
-	_, err := d.dial(t.Context(), "tcp", "169.254.169.254:80")
-	wantError(t, err, "refusing to connect to the link-local address")
-	if !final(err) {
-		t.Errorf("it would be tried again")
-	}
-	proxy := d.remember(func(*http.Request) (*url.URL, error) { return url.Parse("http://127.0.0.1:1") })
-	if _, err := proxy(nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := d.proxies.Load("127.0.0.1"); !ok {
-		t.Errorf("the proxy is not known")
-	}
-}
 
 // secure serves h with TLS and returns a configuration that trusts it.
 func secure(t *testing.T, h http.Handler) (*httptest.Server, Config) {

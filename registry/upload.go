@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // chunkSize is how much of a blob is sent in one request. What is not larger goes in one piece, which
@@ -50,12 +52,8 @@ func (u *upload) run(ctx context.Context) error {
 		if u.offset > mark {
 			try, mark = 1, u.offset
 		}
-		wait, again := u.retry.again(try, err)
-		if !again || ctx.Err() != nil {
+		if err := u.retry.Wait(ctx, try, err); err != nil {
 			return u.client.denied(ctx, u.access, err)
-		}
-		if err := sleep(ctx, wait); err != nil {
-			return err
 		}
 	}
 }
@@ -117,12 +115,12 @@ func (u *upload) moved(resp *http.Response) error {
 	base := u.host.url()
 	to, err := base.Parse(value)
 	if err != nil {
-		return refusef("%s sends the upload to something that is not a URL", u.host.name)
+		return httpclient.Refusef("%s sends the upload to something that is not a URL", u.host.name)
 	}
 	if to.Host == base.Host {
 		to.Scheme = base.Scheme
 	}
-	if err := sameScheme(base, to); err != nil {
+	if err := httpclient.CheckStep(base, to); err != nil {
 		return err
 	}
 	to.User, to.Fragment = nil, ""
@@ -167,11 +165,11 @@ func (u *upload) afterPatch(ctx context.Context, err error) error {
 	case s == http.StatusNotFound:
 		u.location, u.offset = nil, 0
 		return fmt.Errorf("%s has forgotten the upload: %s", u.host.name, err.Error())
-	case !transient(err):
+	case !httpclient.Transient(err):
 		return err
 	}
 	before := u.offset
-	if resumeErr := u.resume(ctx); resumeErr != nil || (u.offset == before && s != 0 && !transientStatus(s)) {
+	if resumeErr := u.resume(ctx); resumeErr != nil || (u.offset == before && s != 0 && !httpclient.TransientStatus(s)) {
 		u.location, u.offset = nil, 0 // it cannot be told what the registry has
 	}
 	return err
@@ -226,7 +224,7 @@ func (u *upload) complete(ctx context.Context, r request) error {
 		return nil
 	}
 	forgotten := status(err) == http.StatusNotFound
-	if !forgotten && !transient(err) {
+	if !forgotten && !httpclient.Transient(err) {
 		return err
 	}
 	if there, headErr := u.has(ctx, u.source.digest); headErr == nil && there {
