@@ -92,7 +92,7 @@ func reportPruned(removed []snapshot.Object) error {
 	for _, o := range removed {
 		size += o.Size
 	}
-	_, err := fmt.Fprintf(os.Stdout, "removed %d objects, %s\n", len(removed), formatSize(size))
+	_, err := fmt.Fprintf(os.Stdout, "removed %s, %s\n", display.Plural(len(removed), "object"), formatSize(size))
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/registry"
 )
 
@@ -55,7 +56,7 @@ func reportShared(removed cache.Pruned, asJSON bool) error {
 	if asJSON {
 		return printJSON(removed)
 	}
-	_, err := fmt.Fprintf(os.Stdout, "removed %d results, %s\n", removed.Results, formatSize(removed.Bytes))
+	_, err := fmt.Fprintf(os.Stdout, "removed %s, %s\n", display.Plural(removed.Results, "result"), formatSize(removed.Bytes))
 	return err
 }
 

@@ -35,9 +35,9 @@ type Image struct {
 func (m Summary) text(l look, s *State, now time.Time) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s in %s: %s run, %d cached", l.paint(bold, "built"), durationText(now.Sub(began(s, now))),
-		plural(s.count(Done), "step"), s.count(Cached))
+		Plural(s.count(Done), "step"), s.count(Cached))
 	if s.Warnings > 0 {
-		fmt.Fprintf(&b, ", %s", l.paint(yellow, plural(s.Warnings, "warning")))
+		fmt.Fprintf(&b, ", %s", l.paint(yellow, Plural(s.Warnings, "warning")))
 	}
 	b.WriteByte('\n')
 	for _, i := range m.Images {
@@ -105,7 +105,8 @@ func began(s *State, now time.Time) time.Time {
 	return s.Began
 }
 
-func plural(n int, noun string) string {
+// Plural is a number of things: "1 step", "2 steps".
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

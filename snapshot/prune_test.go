@@ -1,0 +1,42 @@
+//go:build linux
+
+package snapshot_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/seed-298d225e/builder/snapshot"
+)
+
+// A cache directory that was removed is gone for good, and can be made again.
+func TestPruneRemovesCacheDirectories(t *testing.T) { eachDriver(t, testPruneRemovesCacheDirectories) }
+
+func testPruneRemovesCacheDirectories(t *testing.T, openStore opener) {
+	s := openStore(t)
+	open := func() *snapshot.CacheDir {
+		t.Helper()
+		c, err := s.OpenCache(t.Context(), "apt", snapshot.Locked, func(*os.File) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	prune := func(want int) {
+		t.Helper()
+		removed, err := s.Prune(snapshot.Prune{Keep: -1, Kinds: []snapshot.ObjectKind{snapshot.ObjectCacheMount}})
+		if err != nil || len(removed) != want {
+			t.Errorf("removed %v, %v; want %d", removed, err, want)
+		}
+	}
+	held := open()
+	prune(0)
+	held.Close()
+	prune(1)
+	if all, err := s.Objects(); err != nil || len(all) != 0 {
+		t.Errorf("left are %v, %v", all, err)
+	}
+	prune(0)
+	open().Close()
+	prune(1)
+}
