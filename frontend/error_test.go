@@ -35,6 +35,8 @@ func TestErrors(t *testing.T) {
 		{"no stage", "ARG A=1\n", "Dockerfile: dockerfile contains no stages to build"},
 		{"instruction before FROM", "RUN x\nFROM alpine\n", "Dockerfile:1: no build stage in current context"},
 		{"unknown instruction", "ARG A\n\nFORM alpine\n", "Dockerfile:3: unknown instruction: FORM (did you mean FROM?)"},
+		{"transposed", from + "RNU true\n", "Dockerfile:2: unknown instruction: RNU (did you mean RUN?)"},
+		{"transposed, small", from + "rnu true\n", "Dockerfile:2: unknown instruction: rnu (did you mean run?)"},
 		{"nonsense", from + "\x1b]0;title\x07\n", `Dockerfile:2: unknown instruction: \x1b]0;title\a`},
 		{"unknown flag", from + "COPY --form=x a b\n", "Dockerfile:2: dockerfile parse error: unknown flag: --form (did you mean from?)"},
 		{"flag without value", from + "COPY --chown a b\n", "Dockerfile:2: dockerfile parse error: missing a value on flag: --chown"},

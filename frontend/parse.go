@@ -92,7 +92,7 @@ func (f *dockerfile) parseTrigger(trigger string, at []parser.Range) (command, e
 	l := f.location(at)
 	node.StartLine, node.EndLine = l.Start, l.End
 	c, err := instructions.ParseCommand(node)
-	return command{Command: c, trigger: true}, f.fail(at, err)
+	return command{Command: c, trigger: true}, f.fail(at, unknownInstruction(err))
 }
 
 // locations returns where the parser says that err is.
@@ -111,7 +111,7 @@ func parseCause(err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*instructions.UnknownInstructionError](err); ok {
-		return errors.New(cause)
+		return unknownInstruction(err)
 	}
 	return fmt.Errorf("dockerfile parse error: %s", cause)
 }

@@ -1,11 +1,16 @@
 package frontend
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
-	"github.com/moby/buildkit/util/suggest"
+	keywords "github.com/moby/buildkit/frontend/dockerfile/command"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+
+	"github.com/seed-298d225e/builder/suggest"
 )
 
 // suggestArg adds to err the name of an argument that one of those unknown may have been meant to be.
@@ -20,15 +25,29 @@ func (l *lowerer) suggestArg(err error, unknown map[string]struct{}) error {
 
 // similar returns the one of names that name is probably a mistake for, or nothing.
 func similar(name string, names []string) string {
-	const longest, furthest = 100, 3 // suggest.Search takes no more than two changes
+	const longest = 100
 	if len(name) > longest {
 		return ""
 	}
-	names = slices.DeleteFunc(slices.Clone(names), func(other string) bool {
-		return max(len(name), len(other))-min(len(name), len(other)) >= furthest
-	})
-	match, _ := suggest.Search(name, names, true)
-	return match
+	return suggest.Nearest(name, names)
+}
+
+// unknownInstruction returns err with the instruction that was probably meant, if err is about one that does not
+// exist. What the parser suggests itself differs from time to time.
+func unknownInstruction(err error) error {
+	unknown, ok := errors.AsType[*instructions.UnknownInstructionError](err)
+	if !ok {
+		return err
+	}
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(keywords.Commands)) {
+		names = append(names, strings.ToUpper(name))
+	}
+	meant := similar(strings.ToUpper(unknown.Instruction), names)
+	if unknown.Instruction != strings.ToUpper(unknown.Instruction) {
+		meant = strings.ToLower(meant)
+	}
+	return didYouMean(unknown, meant)
 }
 
 // similar is the function of that name, as long as there is time for it.

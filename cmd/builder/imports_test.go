@@ -32,6 +32,7 @@ func mayImport() map[string][]string {
 		"platforms":                 {},
 		"cloud":                     {"registry"},
 		"solver":                    {},
+		"suggest":                   {},
 		"exporter":                  {},
 		"registry":                  {"httpclient", "inflate"},
 		"fetch":                     {"httpclient", "inroot"},
@@ -39,13 +40,13 @@ func mayImport() map[string][]string {
 		"solver/sandbox":            {"inroot", "ownership", "solver/sandbox/supervisor", "solver/sandbox/sysnum"},
 		"cache":                     {"registry", "solver"},
 		"cmd/builder/display":       {"solver"},
-		"frontend":                  {"platforms", "solver"},
+		"frontend":                  {"platforms", "solver", "suggest"},
 		"solver/ops":                {"guard", "inroot", "ownership", "platforms", "snapshot", "solver", "solver/sandbox"},
 		"solver/sandbox/sysnum":     {},
 		"solver/sandbox/supervisor": {"inroot", "ownership", "solver/sandbox/sysnum"},
 		"cmd/builder": {
 			"attest", "cache", "cloud", "cmd/builder/display", "exporter", "fetch", "frontend", "guard", "inroot", "lockfile", "platforms", "policy",
-			"registry", "sbom", "sign", "snapshot", "solver", "solver/ops", "solver/sandbox",
+			"registry", "sbom", "sign", "snapshot", "solver", "solver/ops", "solver/sandbox", "suggest",
 		},
 		// What tests, examples and measurements are made of.
 		"internal/toyimage":  {},
