@@ -17,13 +17,13 @@ import (
 // The rung chroot works where a process is root but may neither make namespaces nor mount: a container with
 // Docker's default capabilities and seccomp filter. What namespaces and mounts do elsewhere is done thus:
 //
-//   - the root directory is changed with chroot(2); Landlock, where the kernel has it, keeps a command
-//     from reaching out of it all the same, and from signalling or tracing what is not of its step; else
-//     the capability to chroot again is dropped and the supervisor checks whom signals go to;
+//   - the root directory is changed with chroot(2), and the capability to do so again is dropped; Landlock,
+//     where the kernel has it, keeps a command that has got out from using files there, and from signalling or
+//     tracing what is not of its step; else the supervisor checks whom signals go to;
 //   - /dev and /proc are put in place of the image's own, and what is mounted too; all is taken back when
 //     the command has ended (see placement);
 //   - files of /proc and secrets are opened by the supervisor;
-//   - all processes of a step carry a mark and are killed at its end (see mark);
+//   - all processes of a step carry a mark and are killed at its end, when they cannot make others (see mark);
 //   - programs with the setuid bit do not change who runs them: a filter without privileges over a user
 //     namespace needs no_new_privs.
 
@@ -111,9 +111,16 @@ func (c *command) runPlaced(ctx context.Context, p *placement) (err error) {
 	if c.supervision, err = supervise(s); err != nil {
 		return err
 	}
-	defer c.supervision.end()
-	defer c.mark.killAll()
+	defer c.endAll()
 	return c.start(ctx, 0)
+}
+
+// endAll ends what the command has left. The kernel tells the supervisor when the last process is gone.
+func (c *command) endAll() {
+	c.supervision.supervisor.End()
+	c.supervision.theirs.Close()
+	c.mark.killAll(c.supervision.served)
+	c.supervision.ours.Close()
 }
 
 // chrootCalls lists what the child does on the rung chroot.

@@ -70,19 +70,18 @@ func (c *confinement) close() {
 	}
 }
 
-// enter appends the calls that confine the child. Without Landlock it may not change its root again.
+// enter appends the calls that confine the child.
 func (c *confinement) enter(l *callList) {
-	if c.ruleset == nil {
-		l.try("dropping capabilities", unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, unix.CAP_SYS_CHROOT)
-		return
+	if c.ruleset != nil {
+		l.add("confining the command", unix.SYS_LANDLOCK_RESTRICT_SELF, c.ruleset.Fd(), 0)
 	}
-	l.add("confining the command", unix.SYS_LANDLOCK_RESTRICT_SELF, c.ruleset.Fd(), 0)
 }
 
-// capabilities are those of caps that a confined command may have.
+// capabilities are those of caps that a confined command may have. Who can change its root leaves it, and Landlock
+// lets it change modes, owners and times outside. Who can make devices uses those of the machine.
 func (c *confinement) capabilities(caps capabilities) capabilities {
-	if c != nil && c.ruleset == nil {
-		return caps &^ (1 << unix.CAP_SYS_CHROOT)
+	if c == nil {
+		return caps
 	}
-	return caps
+	return caps &^ (1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_MKNOD)
 }

@@ -25,9 +25,9 @@ func newMark() *mark {
 	return &m
 }
 
-// carriedBy reports whether a process, or thread, carries m.
-func (m *mark) carriedBy(pid int) bool {
-	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/limits")
+// carriedBy reports whether the process, or thread, whose directory in /proc is dir carries m.
+func (m *mark) carriedBy(dir string) bool {
+	text, err := os.ReadFile(dir + "/limits")
 	if err != nil {
 		return false
 	}
@@ -36,25 +36,19 @@ func (m *mark) carriedBy(pid int) bool {
 	return len(f) > 0 && f[0] == strconv.FormatUint(uint64(*m), 10)
 }
 
-// killAll kills all processes that carry m, and waits until they are gone.
-func (m *mark) killAll() {
+// killAll kills all processes that carry m, again and again until gone is closed: one that is found in no list
+// may have made another meanwhile.
+func (m *mark) killAll(gone <-chan struct{}) {
 	for {
-		carriers := m.carriers()
-		if len(carriers) == 0 {
-			return
-		}
-		for _, pid := range carriers {
+		for _, pid := range m.carriers() {
 			_ = unix.Kill(pid, unix.SIGKILL)
-		}
-		gone := true
-		for _, pid := range carriers {
 			// Those whose parent has ended are this process's children, as it is a subreaper.
-			if _, err := unix.Wait4(pid, nil, unix.WNOHANG, nil); err != nil {
-				gone = false
-			}
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
-		if !gone {
-			<-time.After(time.Millisecond)
+		select {
+		case <-gone:
+			return
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
@@ -72,7 +66,7 @@ func (m *mark) carriers() []int {
 	}
 	var pids []int
 	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil && m.carriedBy(pid) {
+		if pid, err := strconv.Atoi(name); err == nil && m.carriedBy("/proc/"+name) {
 			pids = append(pids, pid)
 		}
 	}

@@ -14,12 +14,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/inroot"
 	"github.com/seed-298d225e/builder/solver/sandbox/supervisor"
 )
 
 // placement puts things into a root directory where nothing can be mounted there, and takes them back. What
-// was in a place before waits aside, in a directory beside the root. Nobody else uses the tree meanwhile.
+// was in a place before waits aside, in a directory beside the root. Nobody else uses the tree meanwhile, but
+// between the two the command has made of it what it wanted.
 type placement struct {
 	root *root
 	// aside is the directory for what waits and what is made.
@@ -103,7 +103,7 @@ func (p *placement) furnish(s *Spec) error {
 		if err := f.build(dir); err != nil {
 			return fmt.Errorf("making /%s: %w", f.name, err)
 		}
-		if err := p.put(dir, f.name, os.RemoveAll); err != nil {
+		if err := p.put(dir, f.name, nil); err != nil {
 			return fmt.Errorf("placing /%s: %w", f.name, err)
 		}
 	}
@@ -146,19 +146,19 @@ func (p *placement) mount(m Mount) error {
 	case info.Mode().IsRegular():
 		return p.file(m, source)
 	}
-	return p.put(source, m.Target, func(at string) error { return giveBack(at, source, info) })
+	return p.put(source, m.Target, func(s *spot) error { return giveBack(s, source, info) })
 }
 
-// giveBack returns what was placed to where it came from. A command may have removed it.
-func giveBack(at, source string, info fs.FileInfo) error {
-	err := os.Rename(at, source)
-	if errors.Is(err, fs.ErrNotExist) && info.IsDir() {
+// giveBack returns what was placed at s to where it came from. If a command has removed it, or put something else
+// in its place, an empty directory takes its place.
+func giveBack(s *spot, source string, info fs.FileInfo) error {
+	if s.occupied() {
+		return s.moveTo(source)
+	}
+	if info.IsDir() {
 		return os.Mkdir(source, info.Mode().Perm())
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // empty places an empty directory that goes when the command has ended.
@@ -175,7 +175,7 @@ func (p *placement) empty(m Mount) error {
 	if err := unix.Chmod(dir, m.Mode); err != nil {
 		return err
 	}
-	return p.put(dir, m.Target, os.RemoveAll)
+	return p.put(dir, m.Target, nil)
 }
 
 // file places a copy of a file.
@@ -236,40 +236,51 @@ func (p *placement) copy(m Mount, of *os.File, write func(to *os.File) error) er
 	if err := unix.Fchmod(int(to.Fd()), st.Mode&0o7777); err != nil {
 		return err
 	}
-	return p.put(name, m.Target, os.RemoveAll)
+	return p.put(name, m.Target, nil)
 }
 
-// put moves what is at the path from to a place in the root, which is there. When it is taken back, remove gets
-// its path and what was there before returns.
-func (p *placement) put(from, target string, remove func(at string) error) error {
-	there, err := inroot.Open(p.root.dir, target, unix.O_PATH)
+// put moves what is at the path from to a place in the root, which is there, and notes to take it back: giveBack,
+// if there is one, gets what is still where it was placed. Neither moves by a path in the root, where the command
+// may have put links that lead out.
+func (p *placement) put(from, target string, giveBack func(s *spot) error) error {
+	s, err := p.spot(target)
 	if err != nil {
-		return err
-	}
-	at, err := pathOf(there)
-	there.Close()
-	if err != nil {
-		return err
-	}
-	var parent unix.Stat_t
-	if err := unix.Stat(filepath.Dir(at), &parent); err != nil {
 		return err
 	}
 	before := p.fresh()
-	if err := os.Rename(at, before); err != nil {
+	if err := s.moveTo(before); err != nil {
+		s.close()
 		return err
 	}
-	if err := os.Rename(from, at); err != nil {
-		return errors.Join(err, os.Rename(before, at))
+	if err := s.take(from); err != nil {
+		err = errors.Join(err, unix.Renameat(unix.AT_FDCWD, before, int(s.parent.Fd()), s.name))
+		s.close()
+		return err
 	}
-	times := []unix.Timespec{parent.Atim, parent.Mtim}
 	p.undoing = append(p.undoing, func() error {
-		err := remove(at)
-		if back := os.Rename(before, at); back != nil && err == nil {
-			err = fmt.Errorf("taking back what was placed at %s: %w", target, back)
+		defer s.close()
+		if err := p.takeBack(s, before, giveBack); err != nil {
+			return fmt.Errorf("taking back what was placed at %s: %w", target, err)
 		}
-		_ = unix.UtimesNanoAt(unix.AT_FDCWD, filepath.Dir(at), times, unix.AT_SYMLINK_NOFOLLOW)
-		return err
+		return nil
 	})
 	return nil
+}
+
+// takeBack empties s and puts there what was there before, which waits at the path before.
+func (p *placement) takeBack(s *spot, before string, giveBack func(s *spot) error) error {
+	if giveBack != nil {
+		if err := giveBack(s); err != nil {
+			return err
+		}
+	}
+	if err := s.moveTo(p.fresh()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err := unix.Renameat(unix.AT_FDCWD, before, int(s.parent.Fd()), s.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // the command has removed the directory around it
+	}
+	s.restoreTimes()
+	return err
 }

@@ -15,8 +15,8 @@ import (
 // FilesOptions say what a supervisor of files does beside showing /proc.
 type FilesOptions struct {
 	Memory []Memory
-	// Ours reports whether a process, or thread, belongs to the step.
-	Ours func(pid int) bool
+	// Ours reports whether a process, or thread, belongs to the step. It gets a directory of /proc.
+	Ours func(dir string) bool
 	// Unconfined: the kernel does not keep a command from signalling and tracing others.
 	Unconfined bool
 	// NoNetwork refuses sockets that lead to a network.
@@ -33,9 +33,9 @@ func Files(in Surroundings, o FilesOptions) *Supervisor {
 		"chmod": {answer: chmod(-1, 0)}, "fchmodat": {answer: chmod(0, 1)}, "fchmodat2": {answer: chmod(0, 1)},
 		"linkat":    {where: following(4), answer: linkat},
 		"prlimit64": {where: markLimit(1), answer: keepMark}, "setrlimit": {where: markLimit(0), answer: refuse(unix.EPERM)},
-		"chroot": {answer: chroot},
 		// Programs fall back on openat, whose arguments can be seen.
 		"openat2": {answer: refuse(unix.ENOSYS)},
+		"fork":    {answer: begin}, "vfork": {answer: begin}, "clone": {where: newProcess(), answer: begin},
 	}
 	if len(o.Memory) > 0 {
 		s.calls["fstat"] = handled{answer: fstatMemory}
@@ -120,18 +120,22 @@ func procPath(name string) (string, bool) {
 	return strings.CutPrefix(name, "/proc/")
 }
 
-// openProc opens the file of /proc with a name below it.
+// openProc opens the file of /proc with a name below it. Those about the machine are for reading.
 func (t *task) openProc(name string, flags int) answer {
 	there, ok := t.realProc(name)
 	if !ok {
 		return proceed()
 	}
-	if text, ok := staticProc(path.Base(name)); ok && there != "/proc/"+name {
+	defer there.close()
+	if text, ok := staticProc(path.Base(name)); ok {
 		return t.openText(text, flags)
+	}
+	if there.machine() && flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE != unix.O_RDONLY {
+		return failure(unix.EROFS)
 	}
 	var fd int
 	var err error
-	t.as(func() { fd, err = openNow(there, flags) })
+	t.as(func() { fd, err = openNow(there.path(), flags) })
 	if err != nil {
 		return failure(err)
 	}
@@ -156,23 +160,56 @@ func openNow(name string, flags int) (int, error) {
 	return fd, nil
 }
 
-// realProc returns the path of this process for a file of /proc that the task may see.
-func (t *task) realProc(name string) (string, bool) {
-	first, rest, _ := strings.Cut(name, "/")
-	if first == "self" || first == "thread-self" {
-		return t.ownProc(rest)
-	}
-	if pid, err := strconv.Atoi(first); err == nil {
-		if !t.files.Ours(pid) || !shownOfProcess(rest) {
-			return "", false
-		}
-		return "/proc/" + name, true
-	}
-	return "/proc/" + name, slices.Contains(machineNames(), name)
+// procFile is a file of /proc that a task may see.
+type procFile struct {
+	// dir is the directory of the process, open so that it stays that process's; -1 for files about the machine.
+	dir  int
+	name string
 }
 
-func (t *task) ownProc(rest string) (string, bool) {
-	return t.process() + "/" + rest, shownOfProcess(rest)
+func (f procFile) machine() bool { return f.dir < 0 }
+
+// path is that for this process.
+func (f procFile) path() string {
+	if f.machine() {
+		return "/proc/" + f.name
+	}
+	return "/proc/self/fd/" + strconv.Itoa(f.dir) + "/" + f.name
+}
+
+func (f procFile) close() {
+	if !f.machine() {
+		_ = unix.Close(f.dir)
+	}
+}
+
+// realProc returns the file of /proc with a name below it, if the task may see it.
+func (t *task) realProc(name string) (procFile, bool) {
+	first, rest, _ := strings.Cut(name, "/")
+	if first == "self" || first == "thread-self" {
+		return t.ofProcess(t.process(), rest)
+	}
+	if _, err := strconv.ParseUint(first, 10, 31); err == nil {
+		return t.ofProcess("/proc/"+first, rest)
+	}
+	return procFile{dir: -1, name: name}, slices.Contains(machineNames(), name)
+}
+
+// ofProcess returns a file of a process of the step, whose directory in /proc is dir.
+func (t *task) ofProcess(dir, name string) (procFile, bool) {
+	if !shownOfProcess(name) {
+		return procFile{}, false
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return procFile{}, false
+	}
+	f := procFile{dir: fd, name: name}
+	if !t.files.Ours("/proc/self/fd/" + strconv.Itoa(fd)) {
+		f.close()
+		return procFile{}, false
+	}
+	return f, true
 }
 
 // process is the directory in /proc of the process that the task belongs to.
@@ -265,8 +302,9 @@ func (t *task) linkTarget(name string) (target string, ok bool) {
 	if !ok {
 		return "", false
 	}
+	defer there.close()
 	var err error
-	t.as(func() { target, err = readlink(there) })
+	t.as(func() { target, err = readlink(there.path()) })
 	if err != nil {
 		return "", false
 	}

@@ -3,7 +3,12 @@
 package supervisor
 
 import (
+	"os"
+	"strconv"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/ownership"
 )
@@ -43,14 +48,33 @@ func TestHiddenOfProcess(t *testing.T) {
 }
 
 func TestRealProc(t *testing.T) {
-	s := &Supervisor{files: FilesOptions{Ours: func(pid int) bool { return pid == 7 }}}
-	task := &task{Supervisor: s, dir: "/proc/7"}
+	us := strconv.Itoa(os.Getpid())
+	ours := func(dir string) bool {
+		stat, err := os.ReadFile(dir + "/stat")
+		return err == nil && strings.HasPrefix(string(stat), us+" ")
+	}
+	task := &task{Supervisor: &Supervisor{files: FilesOptions{Ours: ours}}, dir: "/proc/" + us}
 	for name, shown := range map[string]bool{
 		"cpuinfo": true, "sys/kernel/osrelease": true, "kcore": false, "sysrq-trigger": false, "sys/kernel/core_pattern": false,
-		"1/environ": false, "1/root": false, "7/status": true, "7/mem": false, "7/fd/0": true, "07x/status": false,
+		"1/environ": false, "1/root": false, us + "/status": true, us + "/mem": false, us + "/fd/0": true, us + "x/status": false,
+		"self/status": true, "self/mem": false,
 	} {
-		if _, ok := task.realProc(name); ok != shown {
+		f, ok := task.realProc(name)
+		if ok != shown {
 			t.Errorf("/proc/%s: shown %v, want %v", name, ok, shown)
+		}
+		if ok {
+			f.close()
+		}
+	}
+}
+
+// The files of the machine are not a command's to write: the supervisor opens them with rights over the machine.
+func TestMachineFilesAreForReading(t *testing.T) {
+	task := &task{Supervisor: &Supervisor{}, dir: "/proc/self"}
+	for _, flags := range []int{unix.O_WRONLY, unix.O_RDWR, unix.O_WRONLY | unix.O_TRUNC} {
+		if a := task.openProc("sys/kernel/hostname", flags); a.errno != unix.EROFS {
+			t.Errorf("opening with %#x gives %+v", flags, a)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func (s *Supervisor) confine() {
 
 // signal answers calls whose first argument is a process or thread.
 func signal(t *task) answer {
-	if !t.files.Ours(t.fd(0)) {
+	if !t.ours(t.fd(0)) {
 		return failure(unix.ESRCH)
 	}
 	return proceed()
@@ -40,12 +40,15 @@ func kill(t *task) answer {
 		pid = -pid
 		fallthrough
 	default:
-		if !t.files.Ours(pid) {
+		if !t.ours(pid) {
 			return failure(unix.ESRCH)
 		}
 		return proceed()
 	}
 }
+
+// ours reports whether a process, or thread, belongs to the step.
+func (t *task) ours(pid int) bool { return t.files.Ours("/proc/" + strconv.Itoa(pid)) }
 
 // killAll signals all processes of the step but the task's own.
 func (t *task) killAll(s unix.Signal) answer {
@@ -56,7 +59,7 @@ func (t *task) killAll(s unix.Signal) answer {
 	found := false
 	for _, name := range names {
 		pid, err := strconv.Atoi(name.Name())
-		if err != nil || "/proc/"+name.Name() == t.process() || !t.files.Ours(pid) {
+		if err != nil || "/proc/"+name.Name() == t.process() || !t.ours(pid) {
 			continue
 		}
 		found = true

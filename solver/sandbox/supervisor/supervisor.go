@@ -56,6 +56,8 @@ type Supervisor struct {
 	// moved: some task has a root directory of its own.
 	moved atomic.Bool
 
+	// ending: no task may start a process.
+	ending atomic.Bool
 	// files is what a supervisor of files was told.
 	files FilesOptions
 

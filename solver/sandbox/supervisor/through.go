@@ -19,8 +19,9 @@ func chmod(dir, name int) handler {
 		if !ok {
 			return proceed()
 		}
+		defer there.close()
 		var err error
-		t.as(func() { err = unix.Chmod(there, uint32(t.args[name+1])&0o7777) })
+		t.as(func() { err = unix.Chmod(there.path(), uint32(t.args[name+1])&0o7777) })
 		if err != nil {
 			return failure(err)
 		}
@@ -28,15 +29,15 @@ func chmod(dir, name int) handler {
 	}
 }
 
-// through returns the path of this process for a descriptor that the task names by a path in /proc.
-func (t *task) through(dir, name int) (string, bool) {
+// through returns the descriptor that the task names by a path in /proc.
+func (t *task) through(dir, name int) (procFile, bool) {
 	p, err := t.place(dir, name, true)
 	if err != nil {
-		return "", false
+		return procFile{}, false
 	}
 	shown, ok := procPath(p.path)
 	if !ok || path.Base(path.Dir(shown)) != "fd" {
-		return "", false
+		return procFile{}, false
 	}
 	return t.realProc(shown)
 }
@@ -47,6 +48,7 @@ func linkat(t *task) answer {
 	if !ok {
 		return proceed()
 	}
+	defer there.close()
 	p, err := t.place(2, 3, false)
 	if err != nil {
 		return failure(err)
@@ -58,7 +60,7 @@ func linkat(t *task) answer {
 		return failure(err)
 	}
 	defer parent.close()
-	t.as(func() { err = unix.Linkat(unix.AT_FDCWD, there, parent.fd, base, unix.AT_SYMLINK_FOLLOW) })
+	t.as(func() { err = unix.Linkat(unix.AT_FDCWD, there.path(), parent.fd, base, unix.AT_SYMLINK_FOLLOW) })
 	if err != nil {
 		return failure(err)
 	}
