@@ -21,15 +21,27 @@ const maxDepth = 3
 // Choose picks one entry of an index. The error says what was looked for.
 type Choose func(*v1.IndexManifest) (v1.Descriptor, error)
 
-// Resolve finds the image that ref names. If that is an index, choose picks its entries on the way down. A
-// name that does not exist is fs.ErrNotExist. The bytes of layers are not touched.
+// Resolve finds the image that ref names. If that is an index, choose picks its entries on the way down. An
+// error is a [NameError]; of a name that does not exist it is fs.ErrNotExist. The bytes of layers are not touched.
 func (c *Client) Resolve(ctx context.Context, ref name.Reference, choose Choose) (*Image, error) {
 	i, err := c.resolve(ctx, ref, choose)
 	if err != nil {
-		return nil, fmt.Errorf("resolving %s: %w", display(ref), err)
+		return nil, &NameError{Name: display(ref), Err: err}
 	}
 	return i, nil
 }
+
+// NameError says that a name could not be resolved. Who has said so already, and perhaps by another name, goes on
+// with Err.
+type NameError struct {
+	Name string
+	Err  error
+}
+
+func (e *NameError) Error() string { return fmt.Sprintf("resolving %s: %v", e.Name, e.Err) }
+
+// Unwrap returns the cause.
+func (e *NameError) Unwrap() error { return e.Err }
 
 // display is a reference or repository as people write it.
 func display(ref interface{ Name() string }) string {
@@ -81,7 +93,7 @@ func descend(m *Manifest, choose Choose, entry func(v1.Descriptor) (*Manifest, e
 func (c *Client) Manifest(ctx context.Context, ref name.Reference) (*Manifest, error) {
 	m, err := c.manifest(ctx, ref)
 	if err != nil {
-		return nil, fmt.Errorf("resolving %s: %w", display(ref), err)
+		return nil, &NameError{Name: display(ref), Err: err}
 	}
 	return m, nil
 }

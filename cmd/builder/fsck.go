@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/snapshot"
 )
 
@@ -83,8 +84,9 @@ func (r *storeReport) print() error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(os.Stdout, "checked %d objects, %s, and %d records: %d damaged; %d layers of images could not be compared\n",
-		r.Objects, formatSize(r.Bytes), r.Records, len(r.Problems), r.Unverifiable)
+	_, err := fmt.Fprintf(os.Stdout, "checked %s, %s, and %s: %d damaged; %s of images could not be compared\n",
+		display.Plural(r.Objects, "object"), formatSize(r.Bytes), display.Plural(r.Records, "record"), len(r.Problems),
+		display.Plural(r.Unverifiable, "layer"))
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/signal"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -64,7 +65,7 @@ func newMerge(word, short, long string, do func(*indexFlags, context.Context, *m
 			if err != nil {
 				return err
 			}
-			return do(&f, ctx, &merge{client: client}, args)
+			return do(&f, ctx, &merge{client: client, out: os.Stdout}, args)
 		},
 	}
 	s := cmd.Flags()
@@ -116,8 +117,8 @@ func (f *indexFlags) publish(ctx context.Context, m *merge) error {
 		return err
 	}
 	if f.dryRun {
-		fmt.Println(string(raw))
-		return nil
+		_, err := fmt.Fprintf(m.out, "%s\n", raw)
+		return err
 	}
 	targets, err := mergeTargets(f.tags)
 	if err != nil {
@@ -131,8 +132,9 @@ func (f *indexFlags) publish(ctx context.Context, m *merge) error {
 		return err
 	}
 	digest, _, err := v1.SHA256(bytes.NewReader(raw))
-	if err == nil {
-		fmt.Println(digest)
+	if err != nil {
+		return err
 	}
+	_, err = fmt.Fprintln(m.out, digest)
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/spf13/cobra"
 
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/fetch"
 	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/lockfile"
@@ -70,7 +71,7 @@ func (b *build) lock(ctx context.Context) error {
 	if err := writeFile(b.source.lockPath, lockfile.Format(entries)); err != nil {
 		return fmt.Errorf("writing the lock file: %w", err)
 	}
-	_, err = fmt.Printf("%s: %d sources\n", b.source.lockPath, len(entries))
+	_, err = fmt.Printf("%s: %s\n", b.source.lockPath, display.Plural(len(entries), "source"))
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ import (
 // merge collects the entries of an index.
 type merge struct {
 	client *registry.Client
+	// out is told what was made: the digest of the index, or all of it if it is not pushed.
+	out io.Writer
 	// replace puts an image in the place of the one for its platform; else two for one are an error.
 	replace bool
 	entries []merged

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http/httptest"
 	"os"
@@ -81,6 +82,7 @@ func indexAt(t *testing.T, ref string) (*v1.IndexManifest, []string) {
 	return m, lines
 }
 
+// merging runs do, which must print the digest of what the first tag stands for then.
 func merging(t *testing.T, f indexFlags, do func(*indexFlags, *merge) error) error {
 	t.Helper()
 	t.Setenv("HOME", t.TempDir())
@@ -88,7 +90,22 @@ func merging(t *testing.T, f indexFlags, do func(*indexFlags, *merge) error) err
 	if err != nil {
 		t.Fatal(err)
 	}
-	return do(&f, &merge{client: client})
+	var out bytes.Buffer
+	if err := do(&f, &merge{client: client, out: &out}); err != nil {
+		return err
+	}
+	tag, err := name.ParseReference(f.tags[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := remote.Get(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), made.Digest.String()+"\n"; got != want {
+		t.Errorf("printed is %q, want %q", got, want)
+	}
+	return nil
 }
 
 // Images of several repositories and registries, named or told by metadata files, become one index in all places

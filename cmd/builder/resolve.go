@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,9 @@ func (b *build) Image(ctx context.Context, ref string, p v1.Platform) (frontend.
 		return frontend.Base{}, err
 	}
 	image, err := b.client.Resolve(ctx, named, choose(p))
+	if unresolved, ok := errors.AsType[*registry.NameError](err); ok {
+		err = unresolved.Err // who asks says the name, as the user wrote it
+	}
 	if err != nil {
 		return frontend.Base{}, b.lockedAt(lockfile.Image, ref, err)
 	}
@@ -70,7 +74,10 @@ func (b *build) Context(ctx context.Context, name string, p v1.Platform) (fronte
 			return treeContext(solver.Scratch{}), nil
 		}
 		base, err := b.Image(ctx, rest, p)
-		return imageContext(base, p), err
+		if err != nil {
+			return frontend.Context{}, fmt.Errorf("%s: %w", value, err)
+		}
+		return imageContext(base, p), nil
 	case "oci-layout":
 		base, err := b.layoutImage(rest, p)
 		return imageContext(base, p), err

@@ -42,7 +42,7 @@ func (b *build) lowerGenerator(ctx context.Context) error {
 	p := platforms.Host()
 	base, err := b.Image(ctx, reference.TagNameOnly(named).String(), p)
 	if err != nil {
-		return fmt.Errorf("resolving the generator: %w", err)
+		return fmt.Errorf("resolving the generator %s: %w", named, err)
 	}
 	args := slices.Concat(base.Config.Config.Entrypoint, base.Config.Config.Cmd)
 	if len(args) == 0 {
