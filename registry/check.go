@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// Check finds out whether the repository can be pushed to, by beginning an upload and giving it up again.
-// The error says what to do about it.
+// Check finds out whether the repository can be pushed to, by beginning an upload, which is given up again
+// without anybody waiting for that but Close. The error says what to do about it.
 func (p *Pusher) Check(ctx context.Context) error {
 	u := &upload{endpoint: p.to}
 	r := request{method: http.MethodPost, url: p.to.uploads(), accept: []int{http.StatusAccepted}}
@@ -21,9 +21,12 @@ func (p *Pusher) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("checking write access to %s: %w%s", display(p.repo), err, advice(p.repo, err))
 	}
-	u.abandon(ctx)
+	p.ending.Go(func() { u.abandon(context.WithoutCancel(ctx)) })
 	return nil
 }
+
+// Close waits until what Check began has been given up. Nothing may be asked of p afterwards.
+func (p *Pusher) Close() { p.ending.Wait() }
 
 // advice is what to do about an error of a push, as the end of a sentence. It may be empty.
 func advice(repo name.Repository, err error) string {

@@ -23,9 +23,11 @@ func TestCheck(t *testing.T) {
 		wantError(t, newPusher(t, r, impatient()).Check(t.Context()), c.want...)
 	}
 	r := newRegistry(t, nil)
-	if err := newPusher(t, r, impatient()).Check(t.Context()); err != nil {
+	p := newPusher(t, r, impatient())
+	if err := p.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	p.Close()
 	if got := r.requests(); len(got) != 2 || !strings.HasPrefix(got[1], "DELETE /v2/app/blobs/uploads/") {
 		t.Errorf("got %q", got)
 	}

@@ -69,6 +69,9 @@ func (p *Pusher) publish(ctx context.Context, reference string, digest v1.Hash, 
 
 // holds reports whether a reference is known to stand for digest.
 func (p *Pusher) holds(ctx context.Context, reference string, digest v1.Hash) bool {
+	if p.present.stands(reference, digest) {
+		return true
+	}
 	resp, err := p.to.do(ctx, p.to.manifestRequest(http.MethodHead, reference))
 	if err != nil {
 		return false

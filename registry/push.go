@@ -18,6 +18,10 @@ type Pusher struct {
 
 	mu    sync.Mutex
 	blobs map[v1.Hash]*pushed
+	// present is what the repository was found to have.
+	present present
+	// ending are requests whose answers nobody waits for but Close.
+	ending sync.WaitGroup
 	// referrers is held by who changes a list of referrers.
 	referrers sync.Mutex
 }
@@ -36,7 +40,10 @@ func (c *Client) Pusher(repo name.Repository) (*Pusher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Pusher{to: e, repo: repo, blobs: map[v1.Hash]*pushed{}}, nil
+	return &Pusher{
+		to: e, repo: repo, blobs: map[v1.Hash]*pushed{},
+		present: present{digests: map[v1.Hash]bool{}, tags: map[string]v1.Hash{}},
+	}, nil
 }
 
 // Layer makes sure that the blob of l is in the repository, and returns when it is. Calls for the same blob
@@ -80,6 +87,10 @@ func (p *Pusher) blob(digest v1.Hash, l v1.Layer) *pushed {
 }
 
 func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force bool) error {
+	if !force && p.present.has(digest) {
+		p.to.client.found(p.repo, digest)
+		return nil
+	}
 	size, err := l.Size()
 	if err != nil {
 		return err

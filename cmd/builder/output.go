@@ -50,8 +50,12 @@ func (b *build) openOutput(spec *outputSpec) (out output, err error) {
 				Names: spec.names, ByDigest: spec.byDigest, Canonical: spec.canonical, Temp: b.store.Temporary(),
 				Open: func(r name.Repository) (exporter.Pusher, error) {
 					p, err := b.client.Pusher(r)
+					if err != nil {
+						return nil, err
+					}
 					out.pushers = append(out.pushers, p)
-					return p, err
+					b.closing = append(b.closing, func() error { p.Close(); return nil })
+					return p, nil
 				},
 			})
 			out.to = out.registry
@@ -122,6 +126,7 @@ func (b *build) checkOutputs(ctx context.Context) error {
 	for _, out := range b.outputs {
 		for _, p := range out.pushers {
 			g.Go(func() error { return p.Check(ctx) })
+			g.Go(func() error { p.Look(ctx, out.registry.Tags(p.Repository())...); return nil })
 		}
 		if out.registry != nil {
 			for _, r := range out.registry.Repositories() {
