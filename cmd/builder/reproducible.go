@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strconv"
 
@@ -16,27 +17,31 @@ const epochArg = "SOURCE_DATE_EPOCH"
 // settleEpoch decides about the time of everything, if --reproducible asks for that: what is said, else the time of
 // the commit of the context, else 0. The files of a directory get that very time, because their own say when it was
 // copied to this machine and not what is in it.
-func (o *buildOptions) settleEpoch(ctx context.Context) {
-	if !o.reproducible {
+func (b *build) settleEpoch(ctx context.Context) {
+	if !b.reproducible {
 		return
 	}
-	if o.buildArgs[epochArg] == "" {
-		o.buildArgs[epochArg] = o.commitTime(ctx)
+	if b.buildArgs[epochArg] == "" {
+		b.buildArgs[epochArg] = b.commitTime(ctx)
 	}
-	if seconds, err := strconv.ParseInt(o.buildArgs[epochArg], 10, 64); err == nil {
-		o.contextEpoch = &seconds
+	if seconds, err := strconv.ParseInt(b.buildArgs[epochArg], 10, 64); err == nil {
+		b.contextEpoch = &seconds
 	}
 }
 
 // commitTime is the time of the commit of the context, as the value of SOURCE_DATE_EPOCH.
-func (o *buildOptions) commitTime(ctx context.Context) string {
-	if info, err := os.Stat(o.context); err == nil && info.IsDir() {
-		if seconds, ok := askGit(ctx, o.context, "log", "-1", "--format=%ct"); ok && seconds != "" {
+func (b *build) commitTime(ctx context.Context) string {
+	if info, err := os.Stat(b.context); err == nil && info.IsDir() {
+		seconds, err := askGit(ctx, b.context, "log", "-1", "--format=%ct")
+		if err == nil && seconds != "" {
 			return seconds
+		}
+		if err != nil && inRepository(b.context) {
+			b.notice(fmt.Sprintf("the time of everything is 0 and not that of the commit: %v; --build-arg %s=SECONDS sets it", err, epochArg))
 		}
 		return "0"
 	}
-	if _, git, err := frontend.ParseGitRef(o.context); git && err == nil {
+	if _, git, err := frontend.ParseGitRef(b.context); git && err == nil {
 		return "context"
 	}
 	return "0"
