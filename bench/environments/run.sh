@@ -6,7 +6,7 @@
 # It must be root, to make the environments; builder itself runs as each of them says. It needs runc,
 # mmdebstrap, uidmap, passt and qemu-user-static. CACHE is where the base file system is kept (made once, with
 # mmdebstrap), APT_CONF a file with what apt needs to reach its mirrors, USER1 an ordinary user with ranges in
-# /etc/subuid, BUILDER a binary to take instead of building one.
+# /etc/subuid, BUILDER a binary to take instead of building one. CASES=attacks tries what commands may not do.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 CACHE=${CACHE:-/var/cache/builder-environments}
@@ -41,6 +41,7 @@ prepare() {
 	cp -r "$here/suite" "$CACHE/suite"
 	printf 'package main\n\nfunc main() {}\n' > "$CACHE/main.go"
 	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -ldflags=-s -o "$CACHE/suite/foreign/program" "$CACHE/main.go"
+	CGO_ENABLED=0 go build -trimpath -o "$CACHE/suite/attacks/attacker" ./e2e/attacker
 	mkdir "$CACHE/suite/qemu"
 	cp "$(command -v qemu-aarch64-static)" "$CACHE/suite/qemu/" # as an image with builder in it would have it
 	chmod -R a+rX "$CACHE/suite"

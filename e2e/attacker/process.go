@@ -15,7 +15,11 @@ import (
 
 // start starts this program again.
 func start(args ...string) error {
-	cmd := exec.Command("/proc/self/exe", args...)
+	self, err := os.Executable() // /proc/self/exe cannot be executed where the machine's /proc is not there
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, args...)
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	return cmd.Start()
 }

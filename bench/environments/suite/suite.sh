@@ -52,6 +52,21 @@ failing() {
 	esac
 }
 
+# what commands try against the machine must fail, and what is outside must be as it was
+attacks() {
+	mkdir -p guarded
+	echo canary > guarded/secret
+	local before status
+	before=$(stat -c '%n %a %u:%g %Y %s' guarded guarded/secret)
+	build attacks --no-cache --build-arg "OUTSIDE=$PWD" -o type=cacheonly
+	status=$?
+	case $status in
+	0) if [ "$before" = "$(stat -c '%n %a %u:%g %Y %s' guarded guarded/secret 2>&1)" ]; then report attacks pass ""; else report attacks fail "what is outside has changed"; fi ;;
+	4) report attacks refused "$(why attacks)" ;;
+	*) report attacks fail "$(grep -m 1 'ATTACK SUCCEEDED' attacks.log || why attacks)" ;;
+	esac
+}
+
 doctor() {
 	NO_COLOR=1 timeout 100 builder doctor ${SANDBOX:+--sandbox "$SANDBOX"} > doctor.log 2>&1
 	local status=$? rung
@@ -70,6 +85,7 @@ for c in $CASES; do
 	case $c in
 	doctor) doctor ;;
 	fails) failing ;;
+	attacks) attacks ;;
 	mounts) image mounts --secret id=word,src=word ;;
 	apt) image apt --secret id=apt,src=apt.conf ;;
 	foreign) image foreign --platform linux/arm64 ;;
