@@ -12,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Diary keeps the account of the last build of every thing that is built with a store.
@@ -87,7 +88,7 @@ func (d *Diary) write(name string, v any) {
 		err = os.MkdirAll(filepath.Dir(name), 0o700)
 	}
 	if err == nil {
-		_ = writeFile(name, raw)
+		_ = wholefile.Write(name, 0o600, raw)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Dir keeps records in a directory, beside the layers that they name. Any number of processes may use it
@@ -162,7 +162,7 @@ func (d *Dir) write(op v1.Hash, text string, r record) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(d.opPath(op), hexSum([]byte(text))), append([]byte(hexSum(rest)+"\n"), rest...))
+	return wholefile.Write(filepath.Join(d.opPath(op), hexSum([]byte(text))), 0o600, append([]byte(hexSum(rest)+"\n"), rest...))
 }
 
 // Use implements solver.Cache. Get has noted it.
@@ -185,26 +185,4 @@ func toHex(ids []v1.Hash) []string {
 		list[i] = id.Hex
 	}
 	return list
-}
-
-// writeFile writes a file so that it appears whole.
-func writeFile(name string, content []byte) error { return createFile(name, bytes.NewReader(content)) }
-
-// createFile writes what r gives to a file, which appears whole.
-func createFile(name string, r io.Reader) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }

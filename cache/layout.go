@@ -19,6 +19,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Layout is a shared cache in a directory that is an OCI image layout (image-layout.md of the specification). For
@@ -211,7 +213,7 @@ func (l *Layout) writeImage(d Document, blob v1.Layer) (image v1.Descriptor, err
 	if image.Digest, image.Size, err = v1.SHA256(bytes.NewReader(raw)); err != nil {
 		return image, err
 	}
-	return image, writeFile(l.blobPath(image.Digest), raw)
+	return image, wholefile.Write(l.blobPath(image.Digest), 0o600, raw)
 }
 
 // write writes a blob that is not there.
@@ -233,7 +235,7 @@ func (l *Layout) write(blob v1.Layer) error {
 		return err
 	}
 	defer r.Close()
-	return createFile(l.blobPath(digest), r)
+	return wholefile.Create(l.blobPath(digest), 0o600, func(w io.Writer) error { _, err := io.Copy(w, r); return err })
 }
 
 // change changes index.json.
@@ -256,8 +258,8 @@ func (l *Layout) writeIndex(index *v1.IndexManifest) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(l.dir, "oci-layout"), []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
+	if err := wholefile.Write(filepath.Join(l.dir, "oci-layout"), 0o600, []byte(`{"imageLayoutVersion":"1.0.0"}`)); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(l.dir, "index.json"), raw)
+	return wholefile.Write(filepath.Join(l.dir, "index.json"), 0o600, raw)
 }

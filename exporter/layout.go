@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // layoutFile is the content of the file oci-layout.
@@ -110,7 +112,7 @@ func (o Layout) writeBlobs(ctx context.Context, all []content) error {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 				return err
 			}
-			return writeFile(path, 0o644, func(w io.Writer) error { return c.copy(cancellable(ctx, w)) })
+			return wholefile.Create(path, 0o644, func(w io.Writer) error { return c.copy(cancellable(ctx, w)) })
 		})
 	}
 	return g.Wait()
@@ -138,7 +140,7 @@ func (o Layout) publish(entries []v1.Descriptor) error {
 		return err
 	}
 	for path, content := range map[string]string{"oci-layout": layoutFile, "index.json": string(raw)} {
-		err := writeFile(filepath.Join(o.Dir, path), 0o644, func(w io.Writer) error {
+		err := wholefile.Create(filepath.Join(o.Dir, path), 0o644, func(w io.Writer) error {
 			_, err := io.WriteString(w, content)
 			return err
 		})

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // packed is what is known of a layer that was packed. The file layers/ID tells it of the way it was packed first;
@@ -152,7 +154,7 @@ func (s *Store) keepPacked(tmp string, p *packed, name string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(name, text)
+	return wholefile.Write(name, 0o600, text)
 }
 
 // writeBlob packs a layer to w.

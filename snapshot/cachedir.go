@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Sharing says who else may use a cache directory at the same time.
@@ -110,7 +112,7 @@ func (s *Store) makeCache(dir, name string, fill func(*os.File) error) (*os.File
 	if err != nil {
 		return nil, err
 	}
-	if err := writeFile(filepath.Join(dir, "rec"), text); err != nil {
+	if err := wholefile.Write(filepath.Join(dir, "rec"), 0o600, text); err != nil {
 		return nil, err
 	}
 	if err := s.publish(filepath.Join(tree, "fs"), filepath.Join(dir, "data")); err != nil {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Prune says what a store may forget.
@@ -136,7 +138,7 @@ func (s *Store) Bound(size int64) error {
 	if info, err := os.Stat(stamp); err == nil && time.Since(info.ModTime()).Abs() < time.Hour {
 		return nil
 	}
-	if err := writeFile(stamp, nil); err != nil {
+	if err := wholefile.Write(stamp, 0o600, nil); err != nil {
 		return err
 	}
 	_, err := s.Prune(Prune{Keep: size, Unused: young})

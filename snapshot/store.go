@@ -5,7 +5,6 @@ package snapshot
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +16,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // formatVersion is what the file "format" of a store says. A store that says anything else was made by
@@ -140,37 +141,13 @@ func (s *Store) checkFormat() error {
 		if err := os.WriteFile(filepath.Join(s.path, "CACHEDIR.TAG"), []byte(tag), 0o600); err != nil {
 			return err
 		}
-		return writeFile(name, []byte(formatVersion))
+		return wholefile.Write(name, 0o600, []byte(formatVersion))
 	case err != nil:
 		return err
 	case string(text) != formatVersion:
 		return fmt.Errorf("it is of format %q, made by another version; use another directory", strings.TrimSpace(string(text)))
 	}
 	return nil
-}
-
-// writeFile writes a small file so that it appears whole.
-func writeFile(name string, content []byte) error {
-	return createFile(name, func(w io.Writer) error { _, err := w.Write(content); return err })
-}
-
-// createFile lets write write a file, which appears whole.
-func createFile(name string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".new-")
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name())
-	}
-	return err
 }
 
 // bootID names the time since the machine was started.

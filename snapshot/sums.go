@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Sums remembers the digests of the files of one directory of the user from build to build, so that a
@@ -169,7 +171,7 @@ func (s *Sums) save() error {
 	if err := os.MkdirAll(filepath.Dir(s.name), 0o700); err != nil {
 		return err
 	}
-	return createFile(s.name, s.write)
+	return wholefile.Create(s.name, 0o600, s.write)
 }
 
 // write writes all records in order.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/frontend"
 	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // export makes images of the trees and gives them to the outputs.
@@ -149,7 +149,7 @@ func (b *build) conclude(ctx context.Context, trees []solver.Tree, written []exp
 	}
 	if b.iidFile != "" {
 		if err := writeFile(b.iidFile, []byte(b.id)); err != nil {
-			return fmt.Errorf("writing --iidfile: %w", err)
+			return fmt.Errorf("--iidfile: %w", err)
 		}
 	}
 	return b.writeMetadata(result, written)
@@ -204,7 +204,7 @@ func (b *build) writeMetadata(result exporter.Result, written []exporter.Written
 		return err
 	}
 	if err := writeFile(b.metadataFile, append(text, '\n')); err != nil {
-		return fmt.Errorf("writing --metadata-file: %w", err)
+		return fmt.Errorf("--metadata-file: %w", err)
 	}
 	return nil
 }
@@ -215,22 +215,5 @@ func writeFile(name string, content []byte) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return os.WriteFile(name, content, 0o644) //nolint:gosec // it is there already
 	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".builder-")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closing := f.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error counts
-	}
-	return err
+	return wholefile.Write(name, 0o644, content)
 }

@@ -69,7 +69,7 @@ func (b *build) lock(ctx context.Context) error {
 	}
 	entries := b.lockEntries()
 	if err := writeFile(b.source.lockPath, lockfile.Format(entries)); err != nil {
-		return fmt.Errorf("writing the lock file: %w", err)
+		return err
 	}
 	_, err = fmt.Printf("%s: %s\n", b.source.lockPath, display.Plural(len(entries), "source"))
 	return err

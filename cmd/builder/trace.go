@@ -127,7 +127,7 @@ func (t *tracer) write(file string) error {
 		err = writeFile(file, append(text, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("writing --trace: %w", err)
+		return fmt.Errorf("--trace: %w", err)
 	}
 	return nil
 }
