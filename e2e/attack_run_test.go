@@ -29,6 +29,7 @@ func TestHostileCommands(t *testing.T) {
 		"s-escape":     attack("escape", "GUARDED/secret"),
 		"s-outside":    attack("outside", "GUARDED/secret"),
 		"s-chain":      attack("chain"),
+		"s-shed":       attack("shed"),
 		"s-fds":        attack("descriptors"),
 		"s-tty":        attack("terminal"),
 		"s-caps":       attack("privileges", "CapInh=0000000000000000", "CapPrm=00000000a80425fb", "CapEff=00000000a80425fb", "CapBnd=00000000a80425fb", "CapAmb=0000000000000000", "Seccomp=2"),

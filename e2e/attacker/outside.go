@@ -4,6 +4,7 @@ package main
 
 import (
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,4 +35,12 @@ func chain([]string) []string {
 		return []string{"starting the next: " + err.Error()}
 	}
 	return nil
+}
+
+// shed takes off the mark by which the processes of a command are known where they have no pid namespace, with
+// half of the number of the resource limit that nobody looks at, and leaves a process behind.
+func shed([]string) []string {
+	limit := unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}
+	_, _, _ = unix.Syscall6(unix.SYS_PRLIMIT64, 0, 1<<32|unix.RLIMIT_RTTIME, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	return leave([]string{"1"})
 }

@@ -36,20 +36,24 @@ func (m *mark) carriedBy(dir string) bool {
 	return len(f) > 0 && f[0] == strconv.FormatUint(uint64(*m), 10)
 }
 
-// killAll kills all processes that carry m, again and again until gone is closed: one that is found in no list
-// may have made another meanwhile.
+// killAll kills all processes that carry m, again and again until there are none and gone is closed: one that is
+// in no list may have made another meanwhile.
 func (m *mark) killAll(gone <-chan struct{}) {
 	for {
-		for _, pid := range m.carriers() {
+		carriers := m.carriers()
+		for _, pid := range carriers {
 			_ = unix.Kill(pid, unix.SIGKILL)
 			// Those whose parent has ended are this process's children, as it is a subreaper.
 			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
-		select {
-		case <-gone:
-			return
-		case <-time.After(time.Millisecond):
+		if len(carriers) == 0 {
+			select {
+			case <-gone:
+				return
+			default:
+			}
 		}
+		<-time.After(time.Millisecond)
 	}
 }
 

@@ -57,9 +57,10 @@ func refuse(errno unix.Errno) handler {
 	return func(*task) answer { return failure(errno) }
 }
 
-// markLimit restricts a call to the resource limit that marks the processes of a step.
+// markLimit restricts a call to the resource limit that marks the processes of a step. The kernel looks at half
+// of the argument only.
 func markLimit(i uint) []Bits {
-	return []Bits{{Index: i, Mask: ^uint64(0), Value: unix.RLIMIT_RTTIME}}
+	return []Bits{{Index: i, Mask: 1<<32 - 1, Value: unix.RLIMIT_RTTIME}}
 }
 
 // keepMark answers prlimit(2): the limit may be read.

@@ -91,10 +91,16 @@ func (t *task) identity() identity {
 	return t.identities[0]
 }
 
+// maxIdentities bounds the memory that a command can make its supervisor use, which no limit of the command counts.
+const maxIdentities = 1024
+
 // become makes i the identity of the task.
 func (t *task) become(i identity) error {
 	n := slices.Index(t.identities, i)
 	if n < 0 {
+		if len(t.identities) == maxIdentities {
+			return unix.EAGAIN
+		}
 		n = len(t.identities)
 		t.identities = append(t.identities, i)
 	}
@@ -110,7 +116,7 @@ func (t *task) become(i identity) error {
 
 // prctl answers PR_SET_TIMERSLACK and notes PR_SET_KEEPCAPS.
 func prctl(t *task) answer {
-	if t.args[0] == unix.PR_SET_TIMERSLACK {
+	if t.fd(0) == unix.PR_SET_TIMERSLACK {
 		return result(0)
 	}
 	who := t.identity()
@@ -123,9 +129,8 @@ func prctl(t *task) answer {
 	return proceed()
 }
 
-// noted restricts prctl to those.
+// noted restricts prctl to those. The kernel looks at half of the argument only.
 func noted() []Bits {
-	return []Bits{
-		{Index: 0, Mask: ^uint64(0), Value: unix.PR_SET_TIMERSLACK}, {Index: 0, Mask: ^uint64(0), Value: unix.PR_SET_KEEPCAPS},
-	}
+	const half = 1<<32 - 1
+	return []Bits{{Index: 0, Mask: half, Value: unix.PR_SET_TIMERSLACK}, {Index: 0, Mask: half, Value: unix.PR_SET_KEEPCAPS}}
 }

@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,5 +30,22 @@ func TestEnd(t *testing.T) {
 	}
 	if s.End(); begin(task).errno != unix.EAGAIN {
 		t.Error("a process begins after the end")
+	}
+}
+
+// The kernel takes these arguments as numbers of 32 bits: what is in the other half makes no difference.
+func TestHalfArguments(t *testing.T) {
+	for name, c := range map[string]struct {
+		where []Bits
+		value uint64
+	}{
+		"the limit that marks": {markLimit(1), unix.RLIMIT_RTTIME}, "the timer slack": {noted(), unix.PR_SET_TIMERSLACK},
+		"keeping capabilities": {noted(), unix.PR_SET_KEEPCAPS},
+	} {
+		for _, high := range []uint64{0, 1 << 32, 1 << 63} {
+			if !slices.ContainsFunc(c.where, func(b Bits) bool { return (high|c.value)&b.Mask == b.Value }) {
+				t.Errorf("%s as %#x is not passed on", name, high|c.value)
+			}
+		}
 	}
 }

@@ -101,3 +101,12 @@ func TestMayGive(t *testing.T) {
 		}
 	}
 }
+
+// A command that changes its identity for ever does not fill the memory of its supervisor.
+func TestIdentitiesAreBounded(t *testing.T) {
+	s := &Supervisor{identities: make([]identity, maxIdentities)}
+	task := &task{Supervisor: s, dir: "/proc/self"}
+	if err := task.become(identity{uid: all(7)}); err == nil || len(s.identities) != maxIdentities {
+		t.Errorf("another identity: %v, now there are %d", err, len(s.identities))
+	}
+}
