@@ -110,6 +110,9 @@ func (t *task) become(i identity) error {
 		return err
 	}
 	defer f.Close()
+	if !t.waits() {
+		return unix.ESRCH // what is open may be about another task
+	}
 	_, err = f.WriteString(slack)
 	return err
 }

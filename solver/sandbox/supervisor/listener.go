@@ -85,6 +85,12 @@ func (l listener) receive() (notification, error) {
 	return n, err
 }
 
+// waits reports whether the task of a notification still waits for its answer. While it does its number is no
+// other task's.
+func (l listener) waits(id uint64) bool {
+	return l.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id)) == nil
+}
+
 // answer lets the task go on. One that has ended meanwhile does not matter.
 func (l listener) answer(id uint64, a answer) {
 	if a.install {

@@ -125,15 +125,18 @@ func (s *Supervisor) Serve(file *os.File) {
 		if err != nil {
 			continue // the task has ended meanwhile
 		}
-		l.answer(n.id, s.handle(n))
+		l.answer(n.id, s.handle(l, n))
 	}
 }
 
-func (s *Supervisor) handle(n notification) answer {
+func (s *Supervisor) handle(l listener, n notification) answer {
 	h, ok := s.numbered[[2]uint32{n.arch, uint32(n.nr)}]
 	if !ok {
 		return failure(unix.ENOSYS)
 	}
-	t := &task{Supervisor: s, notification: n, legacy: h.legacy, dir: s.procDir(n.pid)}
+	t := &task{
+		Supervisor: s, notification: n, legacy: h.legacy, dir: s.procDir(n.pid),
+		waits: func() bool { return l.waits(n.id) },
+	}
 	return h.answer(t)
 }

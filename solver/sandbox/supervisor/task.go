@@ -21,6 +21,8 @@ type task struct {
 	legacy bool
 	// dir is the task's directory in /proc.
 	dir string
+	// waits reports whether the task is still there: if not, its number may be another's.
+	waits func() bool
 }
 
 // proc returns the path of a file about the task.
@@ -73,6 +75,9 @@ func (t *task) read(address uint64, b []byte) error {
 func (t *task) write(address uint64, b []byte) error {
 	if len(b) == 0 {
 		return nil
+	}
+	if !t.waits() {
+		return unix.ESRCH
 	}
 	local := []unix.Iovec{{Base: unsafe.SliceData(b), Len: uint64(len(b))}}
 	remote := []unix.RemoteIovec{{Base: uintptr(address), Len: len(b)}}
