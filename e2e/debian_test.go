@@ -68,13 +68,18 @@ func aptConfig(t *testing.T) string {
 	return dir
 }
 
+// keptDir is where that is kept between runs which takes long to make.
+func keptDir() string {
+	if dir := os.Getenv("BUILDER_E2E_CACHE"); dir != "" {
+		return dir
+	}
+	return fmt.Sprintf("/var/tmp/builder-e2e-%d", os.Getuid())
+}
+
 // debian returns an archive of Debian's file system. It is kept between runs, as making one takes minutes.
 func debian(t *testing.T, apt, architecture string) string {
 	t.Helper()
-	kept := os.Getenv("BUILDER_E2E_CACHE")
-	if kept == "" {
-		kept = fmt.Sprintf("/var/tmp/builder-e2e-%d", os.Getuid())
-	}
+	kept := keptDir()
 	path := filepath.Join(kept, suite+"-"+architecture+".tar")
 	if _, err := os.Stat(path); err == nil {
 		return path
@@ -105,6 +110,18 @@ func debian(t *testing.T, apt, architecture string) string {
 // pushDebian pushes an index with Debian for all architectures.
 func pushDebian(t *testing.T, apt, to string) {
 	t.Helper()
+	ref, err := name.ParseReference(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, debianIndex(t, apt), remote.WithContext(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// debianIndex returns an index with Debian for all architectures.
+func debianIndex(t *testing.T, apt string) v1.ImageIndex {
+	t.Helper()
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, a := range architectures() {
 		l, err := tarball.LayerFromFile(debian(t, apt, a), tarball.WithMediaType(types.OCILayer))
@@ -125,13 +142,7 @@ func pushDebian(t *testing.T, apt, to string) {
 		}
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &p}})
 	}
-	ref, err := name.ParseReference(to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.WriteIndex(ref, index, remote.WithContext(t.Context())); err != nil {
-		t.Fatal(err)
-	}
+	return index
 }
 
 // output returns what a program prints, which must succeed.
