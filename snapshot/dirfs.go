@@ -138,7 +138,7 @@ func (d Dir) addXattrs(e *Entry, dir *os.File, base string) error {
 	if err != nil || len(xattrs) == 0 {
 		return err
 	}
-	if r, ok := ownership.Parse(xattrs[ownership.Attribute]); ok {
+	if r, ok := ownership.Parse(xattrs[ownership.Attribute]); ok && !forged(e, r) {
 		applyRecord(e, r)
 	}
 	e.Opaque = e.Kind == Directory && opaqueMark.of(xattrs) == yes

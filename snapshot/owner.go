@@ -2,7 +2,11 @@
 
 package snapshot
 
-import "github.com/seed-298d225e/builder/ownership"
+import (
+	"os"
+
+	"github.com/seed-298d225e/builder/ownership"
+)
 
 // Owners says which ids files on this machine can be given. Where one cannot, the owner is recorded in an
 // extended attribute of the file and read back from there.
@@ -32,6 +36,12 @@ func contains(ranges []IDRange, id uint32) bool {
 		}
 	}
 	return false
+}
+
+// forged reports whether a command, and not this program, has recorded r of a file that is another user's: such a
+// user could else make itself programs that run as root, and devices, in the image.
+func forged(e *Entry, r ownership.Record) bool {
+	return int(e.UID) != os.Geteuid() && (r.UID == 0 || r.Device != 0)
 }
 
 // applyRecord gives e what is recorded of its file.
