@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -20,12 +21,17 @@ const dirVariable = "BUILDER_TEST_DIR"
 // Dir returns the directory that was prepared for the tests. It is theirs alone and the tests' user owns it.
 func Dir() string { return os.Getenv(dirVariable) }
 
-// Run runs the tests of m as an ordinary user and returns the exit status for os.Exit. First it lets prepare
+// Run runs the tests of m as an ordinary user and returns the exit status for os.Exit. Whatever of the environment
+// could change what the program does is taken away: variables of a CI system, colours, credentials. Then it lets prepare
 // fill the directory that [Dir] then returns: that is done as the user who has started the test binary, so
 // programs are built with what that user has downloaded and built before. The directory is removed at the end.
 func Run(m *testing.M, prepare func(ctx context.Context, dir string) error) int {
 	if Dir() != "" {
 		return m.Run()
+	}
+	if err := clearEnvironment(); err != nil {
+		fmt.Fprintln(os.Stderr, "preparing the tests:", err)
+		return 1
 	}
 	status, err := run(m, prepare)
 	if err != nil {
@@ -34,6 +40,23 @@ func Run(m *testing.M, prepare func(ctx context.Context, dir string) error) int 
 	}
 	return status
 }
+
+// clearEnvironment leaves the variables that say where things are, those of the go command, those of the network and
+// those of the tests themselves.
+func clearEnvironment() error {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if keep.MatchString(name) {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var keep = regexp.MustCompile(`^(PATH|HOME|USER|LOGNAME|TMPDIR|SSL_CERT_.*|GO.*|CGO_.*|BUILDER_TEST_.*|(?i:https?_proxy|no_proxy))$`)
 
 func run(m *testing.M, prepare func(ctx context.Context, dir string) error) (status int, err error) {
 	dir, err := os.MkdirTemp("", "builder-test-")

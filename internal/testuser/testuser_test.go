@@ -28,3 +28,22 @@ func TestRunsAsOrdinaryUser(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a CI system sets does not reach the tests: they find the same everywhere.
+func TestEnvironmentIsCleared(t *testing.T) {
+	t.Setenv("CI", "true")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	t.Setenv("GOFLAGS", "-mod=readonly")
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+	if err := clearEnvironment(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{
+		"CI": false, "AWS_SECRET_ACCESS_KEY": false, "GOFLAGS": true, "HTTPS_PROXY": true, "PATH": true, "HOME": true,
+		dirVariable: true,
+	} {
+		if _, got := os.LookupEnv(name); got != want {
+			t.Errorf("%s is set: %t, want %t", name, got, want)
+		}
+	}
+}
