@@ -420,25 +420,3 @@ func storePath(flag string) (string, error) {
 	}
 	return filepath.Join(dir, "builder"), nil
 }
-
-// csvFields reads KEY=VALUE fields separated by commas, of which each may be quoted as in CSV. A key that
-// is not among keys is an error.
-func csvFields(s string, keys ...string) (map[string]string, error) {
-	fields, err := splitCSV(s)
-	if err != nil {
-		return nil, err
-	}
-	m := make(map[string]string, len(fields))
-	for _, f := range fields {
-		key, value, ok := strings.Cut(f, "=")
-		key = strings.ToLower(strings.TrimSpace(key))
-		if !ok {
-			return nil, fmt.Errorf("%q is not KEY=VALUE", f)
-		}
-		if len(keys) > 0 && !slices.Contains(keys, key) {
-			return nil, fmt.Errorf("unknown key %q; known are %s", key, strings.Join(slices.Sorted(slices.Values(keys)), ", "))
-		}
-		m[key] = value
-	}
-	return m, nil
-}

@@ -95,3 +95,28 @@ func TestOutputs(t *testing.T) {
 		}
 	}
 }
+
+// A comma in a path is written as docker has it: the field is quoted as in CSV.
+func TestCommas(t *testing.T) {
+	for _, c := range []struct{ output, dest, refused string }{
+		{`type=local,"dest=a,b"`, "a,b", ""},
+		{`"dest=a,b",type=tar`, "a,b", ""},
+		{`type=local,"dest=a""b"`, `a"b`, ""},
+		{"a,b", "a,b", ""},
+		{"type=local,dest=a,b", "", `"b" is not KEY=VALUE: a field with a comma in it is quoted as a whole, as in '"dest=a,b"'`},
+		{`type=local,dest="a,b"`, "", `quotes go around a whole field, as in 'type=local,"dest=a,b"'`},
+		{`type=local,"dest=a,b`, "", "quotes go around a whole field"},
+	} {
+		o, err := understood(t, "-o", c.output)
+		switch {
+		case c.refused != "":
+			if err == nil || !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s: got %v, want %q", c.output, err, c.refused)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", c.output, err)
+		case o.outputs[0].dest != c.dest:
+			t.Errorf("%s: got %q, want %q", c.output, o.outputs[0].dest, c.dest)
+		}
+	}
+}
