@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"iter"
 	"path"
 	"strconv"
 	"strings"
@@ -23,28 +24,17 @@ func isRPM(f File) bool {
 	return false
 }
 
-// readRPM reads the database as rpm has written it since 4.16 on most systems.
+// readRPM reads the database of rpm.
 func readRPM(f File, i *Inventory) error {
-	if path.Base(f.Path) != "rpmdb.sqlite" {
-		return errors.New("this form of the rpm database cannot be read (only rpmdb.sqlite can): " +
-			"name a scanner with --sbom=generator=IMAGE")
-	}
 	b, err := f.content()
 	if err != nil {
 		return err
 	}
-	db, err := openSQLite(b)
-	if err != nil {
-		return err
-	}
-	for row, err := range db.table("Packages") {
+	for blob, err := range headers(path.Base(f.Path), b) {
 		if err != nil {
 			return err
 		}
-		if len(row) != 2 {
-			return errSQLite
-		}
-		h, err := parseHeader(row[1])
+		h, err := parseHeader(blob)
 		if err != nil {
 			return err
 		}
@@ -54,6 +44,45 @@ func readRPM(f File, i *Inventory) error {
 		i.Packages = append(i.Packages, h.pack(f.Path))
 	}
 	return nil
+}
+
+// headers streams the headers of a database, whose file is called name.
+func headers(name string, data []byte) iter.Seq2[[]byte, error] {
+	switch name {
+	case "Packages":
+		db, err := openBerkeley(data)
+		if err != nil {
+			return func(yield func([]byte, error) bool) { yield(nil, err) }
+		}
+		return db.values()
+	case "Packages.db":
+		return ndbValues(data)
+	default:
+		return sqliteHeaders(data)
+	}
+}
+
+// sqliteHeaders streams the headers of a database as rpm has written it since 4.16 on most systems.
+func sqliteHeaders(data []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		db, err := openSQLite(data)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for row, err := range db.table("Packages") {
+			if err == nil && len(row) != 2 {
+				err = errSQLite
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(row[1], nil) {
+				return
+			}
+		}
+	}
 }
 
 // The tags of a header that are read (rpmtag.h).

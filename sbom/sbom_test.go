@@ -104,9 +104,10 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-func rpmDatabase(t *testing.T) []byte {
+// unzipped is a file of testdata.
+func unzipped(t *testing.T, name string) []byte {
 	t.Helper()
-	f, err := os.Open("testdata/rpmdb.sqlite.gz")
+	f, err := os.Open("testdata/" + name + ".gz")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,26 +123,48 @@ func rpmDatabase(t *testing.T) []byte {
 	return b
 }
 
-// The database was written by rpm 4.18 with packages whose headers are larger than a page.
-func TestRPM(t *testing.T) {
-	got := urls(t, map[string]string{"var/lib/rpm/rpmdb.sqlite": string(rpmDatabase(t)), "etc/os-release": "ID=fedora\nVERSION_ID=43\n"})
-	if len(got) != 11 || got[0] != "pkg:rpm/fedora/pkg1@1.1-2?arch=x86_64&distro=fedora-43&epoch=1" {
-		t.Errorf("got %d: %q", len(got), got)
+// databases are one of each form that rpm has had, by what their files are called in testdata and on a system. The
+// first was written by rpm 4.18, with packages whose headers are larger than a page. The others hold the same headers:
+// the second was written by rpm's ndb, out of order and with a gap, the last two by Berkeley DB 5.3 in either byte order.
+func databases() map[string]string {
+	return map[string]string{
+		"rpmdb.sqlite": "rpmdb.sqlite", "Packages.db": "Packages.db", "Packages": "Packages", "Packages.be": "Packages",
 	}
-	if _, err := Scan(files(map[string]string{"var/lib/rpm/Packages": "x"})); err == nil || !strings.Contains(err.Error(), "generator=") {
-		t.Errorf("an old database: got %v", err)
+}
+
+func TestRPM(t *testing.T) {
+	for name, as := range databases() {
+		got := urls(t, map[string]string{"var/lib/rpm/" + as: string(unzipped(t, name)), "etc/os-release": "ID=fedora\nVERSION_ID=43\n"})
+		if len(got) != 11 || got[0] != "pkg:rpm/fedora/pkg1@1.1-2?arch=x86_64&distro=fedora-43&epoch=1" {
+			t.Errorf("%s: got %d: %q", name, len(got), got)
+		}
+		if _, err := Scan(files(map[string]string{"var/lib/rpm/" + as: strings.Repeat("x", 5000)})); err == nil {
+			t.Errorf("%s: what is no database is read", name)
+		}
+		if _, err := Scan(files(map[string]string{"var/lib/rpm/" + as: string(unzipped(t, name)[:9000])})); err == nil {
+			t.Errorf("%s: half a database is read", name)
+		}
 	}
 }
 
 // A damaged database is an error and nothing worse.
 func FuzzRPM(f *testing.F) {
-	f.Add([]byte(sqliteMagic), 0, byte(0))
-	f.Fuzz(func(t *testing.T, b []byte, at int, with byte) {
-		if at > 0 {
-			b = rpmDatabase(t)
-			b[at%len(b)] = with
+	for name := range databases() {
+		f.Add(name, 0, []byte{})
+		f.Add(name, 20, []byte{0, 0, 0, 1})
+		f.Add(name, 4096+20, []byte{0xff, 0xff})
+		f.Add(name, 40, []byte{0xff, 0xff, 0xff, 0x7f})
+	}
+	f.Fuzz(func(t *testing.T, name string, at int, with []byte) {
+		as, ok := databases()[name]
+		if !ok {
+			return
 		}
-		_, _ = Scan(files(map[string]string{"var/lib/rpm/rpmdb.sqlite": string(b)}))
+		b := unzipped(t, name)
+		if at >= 0 && at < len(b) {
+			copy(b[at:], with)
+		}
+		_, _ = Scan(files(map[string]string{"var/lib/rpm/" + as: string(b)}))
 	})
 }
 
