@@ -29,6 +29,7 @@ type Registry struct {
 	// canonical adds NAME@DIGEST to the names.
 	canonical bool
 	sign      func(context.Context, name.Repository, v1.Hash) (v1.Image, string, error)
+	attest    func(context.Context, name.Repository, v1.Hash, []Statement) (v1.Image, string, error)
 
 	// early are the uploads that Layer has begun; stops end them.
 	early errgroup.Group
@@ -59,13 +60,15 @@ type RegistryOptions struct {
 	// Sign, if not nil, returns the signature of a manifest in a repository: an image, and the tag it goes under. The
 	// image is nil if the manifest is signed already.
 	Sign func(ctx context.Context, repository name.Repository, digest v1.Hash) (signature v1.Image, tag string, err error)
+	// Attest, if not nil, returns signed statements about an image in the same way.
+	Attest func(ctx context.Context, repository name.Repository, digest v1.Hash, statements []Statement) (signed v1.Image, tag string, err error)
 	// Open returns the pusher of a repository. It is called once for each.
 	Open func(name.Repository) (Pusher, error)
 }
 
 // NewRegistry returns an output for all names, which may be in several repositories and registries.
 func NewRegistry(o RegistryOptions) (*Registry, error) {
-	r := &Registry{canonical: o.Canonical, temp: o.Temp, shared: map[v1.Hash]*shared{}, sign: o.Sign}
+	r := &Registry{canonical: o.Canonical, temp: o.Temp, shared: map[v1.Hash]*shared{}, sign: o.Sign, attest: o.Attest}
 	at := map[string]int{}
 	for _, n := range o.Names {
 		repository, tags, err := target(n, o.ByDigest)
@@ -216,28 +219,41 @@ func (r *Registry) pushReferrer(ctx context.Context, d destination, b Built) err
 	return d.Referrer(ctx, raw)
 }
 
-// signAll signs the result in all repositories: what the names stand for, and every image of an index.
+// signAll signs the result in all repositories: what the names stand for, every image of an index, and what is said
+// of the images.
 func (r *Registry) signAll(ctx context.Context, result Result, top v1.Hash) error {
 	if r.sign == nil {
 		return nil
 	}
-	digests := []v1.Hash{top}
-	for _, b := range result.Images {
-		d, err := b.Image.Digest()
-		if err != nil {
-			return err
-		}
-		if d != top {
-			digests = append(digests, d)
-		}
-	}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, d := range r.destinations {
-		for _, digest := range digests {
-			g.Go(func() error { return r.signOne(ctx, d, digest) })
+		g.Go(func() error { return r.signOne(ctx, d, top) })
+		for _, b := range result.Images {
+			g.Go(func() error { return r.signImage(ctx, d, b, top) })
 		}
 	}
 	return g.Wait()
+}
+
+// signImage signs an image, unless that is the top, and the statements about it.
+func (r *Registry) signImage(ctx context.Context, d destination, b Built, top v1.Hash) error {
+	digest, err := b.Image.Digest()
+	if err != nil {
+		return err
+	}
+	if digest != top {
+		if err := r.signOne(ctx, d, digest); err != nil {
+			return err
+		}
+	}
+	if r.attest == nil || len(b.Statements) == 0 {
+		return nil
+	}
+	signed, tag, err := r.attest(ctx, d.repository, digest, b.Statements)
+	if err != nil {
+		return fmt.Errorf("signing what is attested of %s: %w", digest, err)
+	}
+	return r.pushSigned(ctx, d, signed, tag)
 }
 
 func (r *Registry) signOne(ctx context.Context, d destination, digest v1.Hash) error {
@@ -245,10 +261,15 @@ func (r *Registry) signOne(ctx context.Context, d destination, digest v1.Hash) e
 	if err != nil {
 		return fmt.Errorf("signing %s: %w", digest, err)
 	}
-	if signature == nil {
+	return r.pushSigned(ctx, d, signature, tag)
+}
+
+// pushSigned pushes an image of signatures, which is nil if there is nothing to push.
+func (r *Registry) pushSigned(ctx context.Context, d destination, signed v1.Image, tag string) error {
+	if signed == nil {
 		return nil
 	}
-	b := Built{Image: signature}
+	b := Built{Image: signed}
 	if err := r.pushImage(ctx, d, b, false); err != nil {
 		return err
 	}

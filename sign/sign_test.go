@@ -113,21 +113,27 @@ func TestSign(t *testing.T) {
 
 func read(t *testing.T, image v1.Image) []Signature {
 	t.Helper()
+	got, err := Read(opened(t, image))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// opened returns an image in the form in which it is read.
+func opened(t *testing.T, image v1.Image) (*v1.Manifest, func(v1.Descriptor) (io.ReadCloser, error)) {
+	t.Helper()
 	m, err := image.Manifest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := Read(m, func(d v1.Descriptor) (io.ReadCloser, error) {
+	return m, func(d v1.Descriptor) (io.ReadCloser, error) {
 		l, err := image.LayerByDigest(d.Digest)
 		if err != nil {
 			return nil, err
 		}
 		return l.Compressed()
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return got
 }
 
 // Signatures of others stay as they are.
@@ -144,6 +150,48 @@ func TestAdd(t *testing.T) {
 	got := read(t, second)
 	if len(got) != 2 || got[0].Base64 != "AAAA" || got[0].Annotations["dev.sigstore.cosign/certificate"] != "x" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A statement that was signed with a key of any kind is known as such again after it was an image.
+func TestAttest(t *testing.T) {
+	statement := []byte(`{"_type":"https://in-toto.io/Statement/v1","predicateType":"https://spdx.dev/Document","predicate":{}}`)
+	for name, text := range keys(t) {
+		key, err := ParseKey(text, []byte("password"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := key.Attest("https://spdx.dev/Document", statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err := AttestationImage([]Attestation{a})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, open := opened(t, image)
+		got, err := ReadAttestations(m, open)
+		if err != nil || len(got) != 1 || !key.Attested(got[0]) || !bytes.Equal(got[0].Statement(), statement) {
+			t.Fatalf("%s: the attestation is not known again: %v, %+v", name, err, got)
+		}
+		if kind := got[0].PredicateType(); kind != "https://spdx.dev/Document" {
+			t.Errorf("%s: got %s", name, kind)
+		}
+		got[0].Envelope = bytes.Replace(got[0].Envelope, []byte(`"payload":"eyJf`), []byte(`"payload":"eyJg`), 1)
+		if key.Attested(got[0]) {
+			t.Errorf("%s: the signature is good for another statement", name)
+		}
+		if _, err := Read(m, open); err == nil {
+			t.Errorf("%s: attestations are taken for signatures", name)
+		}
+	}
+}
+
+// The text that is signed is that of the example in the protocol of DSSE.
+func TestAuthenticated(t *testing.T) {
+	got := authenticated("http://example.com/HelloWorld", []byte("hello world"))
+	if want := "DSSEv1 29 http://example.com/HelloWorld 11 hello world"; string(got) != want {
+		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 

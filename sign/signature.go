@@ -8,9 +8,6 @@ import (
 	"maps"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -79,39 +76,24 @@ func (k *Key) Made(s Signature, digest v1.Hash) bool {
 
 // Image returns signatures as the image that holds them.
 func Image(signatures []Signature) (v1.Image, error) {
-	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	var layers []mutate.Addendum
+	var blobs []blob
 	for _, s := range signatures {
 		annotations := map[string]string{annotation: s.Base64}
 		maps.Copy(annotations, s.Annotations)
-		layers = append(layers, mutate.Addendum{Layer: static.NewLayer(s.Payload, payloadType), Annotations: annotations})
+		blobs = append(blobs, blob{s.Payload, annotations})
 	}
-	return mutate.Append(image, layers...)
+	return pack(payloadType, blobs)
 }
-
-// maxPayload bounds what is read of a signature, in bytes.
-const maxPayload = 1 << 20
 
 // Read returns the signatures that an image holds, whose manifest is m and whose layers open opens.
 func Read(m *v1.Manifest, open func(v1.Descriptor) (io.ReadCloser, error)) ([]Signature, error) {
+	blobs, err := unpack(m, payloadType, open)
+	if err != nil {
+		return nil, fmt.Errorf("reading signatures: %w", err)
+	}
 	var all []Signature
-	for _, d := range m.Layers {
-		if d.MediaType != payloadType {
-			return nil, fmt.Errorf("reading signatures: %s is a %s", d.Digest, d.MediaType)
-		}
-		if d.Size > maxPayload {
-			return nil, fmt.Errorf("reading signatures: %s has %d bytes, more than the allowed %d", d.Digest, d.Size, maxPayload)
-		}
-		r, err := open(d)
-		if err != nil {
-			return nil, fmt.Errorf("reading signatures: %w", err)
-		}
-		text, err := io.ReadAll(r)
-		r.Close()
-		if err != nil {
-			return nil, fmt.Errorf("reading signatures: %w", err)
-		}
-		all = append(all, Signature{Payload: text, Base64: d.Annotations[annotation], Annotations: d.Annotations})
+	for _, b := range blobs {
+		all = append(all, Signature{Payload: b.content, Base64: b.annotations[annotation], Annotations: b.annotations})
 	}
 	return all, nil
 }

@@ -46,7 +46,7 @@ func (b *build) openOutput(spec *outputSpec) (out output, err error) {
 	case outputImage:
 		if spec.push {
 			out.registry, err = exporter.NewRegistry(exporter.RegistryOptions{
-				Sign:  b.signing(),
+				Sign: b.signing(), Attest: b.attesting(),
 				Names: spec.names, ByDigest: spec.byDigest, Canonical: spec.canonical, Temp: b.store.Temporary(),
 				Open: func(r name.Repository) (exporter.Pusher, error) {
 					p, err := b.client.Pusher(r)
