@@ -43,7 +43,7 @@ func (s *Store) living() (map[string]bool, error) {
 			continue // not begun to use anything, and not to be locked by others
 		}
 		dir := filepath.Join(s.path, "tmp", d.Name())
-		lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_SH|unix.LOCK_NB)
+		lock, err := lockExisting(filepath.Join(dir, "lock"), unix.LOCK_SH|unix.LOCK_NB)
 		if err == nil && dir != s.tmp { // nobody holds it: its process is dead
 			lock.Close()
 			continue

@@ -113,7 +113,7 @@ func (s *Store) remove(o Object) (bool, error) {
 
 // removeCache removes a cache directory unless a command holds it.
 func (s *Store) removeCache(dir string) (bool, error) {
-	lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB)
+	lock, err := lockExisting(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

@@ -4,7 +4,10 @@ package snapshot_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-298d225e/builder/snapshot"
 )
@@ -39,4 +42,30 @@ func testPruneRemovesCacheDirectories(t *testing.T, openStore opener) {
 	prune(0)
 	open().Close()
 	prune(1)
+}
+
+// Processes come and go while others look for what dead ones have left. None of them takes a living one for dead.
+func TestOpenWhileOthersClose(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	var g errgroup.Group
+	for range 8 {
+		g.Go(func() error {
+			for range 100 {
+				s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners()})
+				if err != nil {
+					return err
+				}
+				if err := s.Close(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) > 0 {
+		t.Errorf("%d directories are left: %v", len(left), err)
+	}
 }

@@ -179,8 +179,14 @@ func (s *Store) makeTemporary() error {
 
 // lockFile opens a file, makes it if it is missing, and locks it as long as it is open. The kernel lets go
 // of the lock however the process ends.
-func lockFile(name string, how int) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+func lockFile(name string, how int) (*os.File, error) { return openLocked(name, os.O_CREATE, how) }
+
+// lockExisting does the same with a file of another process. One that is missing is an error: what is locked with it is
+// being removed, and would not be if there were a new file in it.
+func lockExisting(name string, how int) (*os.File, error) { return openLocked(name, 0, how) }
+
+func openLocked(name string, flag, how int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -206,16 +212,22 @@ func (s *Store) removeLeftovers() {
 	}
 	for _, d := range dirs {
 		dir := filepath.Join(s.path, "tmp", d.Name())
-		if strings.HasPrefix(d.Name(), "new-") { // being made, unless that is long ago
-			if info, err := d.Info(); err == nil && time.Since(info.ModTime()) > time.Hour {
-				_ = os.RemoveAll(dir)
-			}
-			continue
+		info, err := d.Info()
+		if old := err == nil && time.Since(info.ModTime()) > time.Hour; old || !strings.HasPrefix(d.Name(), "new-") {
+			removeLeftover(dir, old)
 		}
-		if lock, err := lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-			_ = os.RemoveAll(dir)
-			lock.Close()
-		}
+	}
+}
+
+// removeLeftover removes a directory of tmp unless its process lives. One without a lock is being removed by its process,
+// or is old and was being made or removed by one that died.
+func removeLeftover(dir string, old bool) {
+	lock, err := lockExisting(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		defer lock.Close()
+	}
+	if err == nil || old && errors.Is(err, fs.ErrNotExist) {
+		_ = os.RemoveAll(dir)
 	}
 }
 
