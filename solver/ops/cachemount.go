@@ -81,10 +81,10 @@ func (r *run) cached(ctx context.Context, v *solver.Vertex, m solver.Mount) (*os
 	return r.keep(f), nil
 }
 
-// cacheName identifies a cache directory: one that begins otherwise is another. Platforms share them, as with
-// BuildKit; who wants one for each puts $TARGETPLATFORM into the id.
+// cacheName identifies a cache directory: one that begins otherwise is another, and so is one for another platform, since
+// programs keep there what they have made for theirs. The first line is for people.
 func (r *run) cacheName(ctx context.Context, v *solver.Vertex, m solver.Mount) (string, error) {
-	name := fmt.Sprintf("%s\n%d:%d:%o", m.ID, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
+	name := fmt.Sprintf("%s %s\n%d:%d:%o", m.ID, v.Platform, valueOr(m.UID, 0), valueOr(m.GID, 0), valueOr(m.Mode, 0o755))
 	if m.Input == 0 {
 		return name, nil
 	}
