@@ -90,7 +90,7 @@ func (n *node) account() StepAccount {
 		s.Outcome = OutcomeUnneeded
 		return s
 	}
-	if d, err := n.definition(); err == nil && d != nil && s.Outcome != OutcomeFailed {
+	if d, err := n.definition(); err == nil && s.Outcome != OutcomeFailed {
 		s.Definition = d.String()
 	}
 	return s

@@ -52,7 +52,7 @@ func (b *build) reason(ctx context.Context, n *node, before, now *StepAccount, i
 	if before.Content != "" && now.Content != "" {
 		return b.inputChange(ctx, n, before, inputLines(before.Content), inputLines(now.Content), inputs)
 	}
-	if d, err := n.definition(); before.Definition != "" && now.Content != "" && err == nil && d != nil {
+	if d, err := n.definition(); before.Definition != "" && now.Content != "" && err == nil {
 		return b.inputChange(ctx, n, before, inputLines(before.Definition), inputLines(d.String()), inputs)
 	}
 	return "no record of it is left"

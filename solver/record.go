@@ -16,9 +16,7 @@ import (
 type Record struct {
 	// Op is the operation without its inputs, see OpID.
 	Op v1.Hash
-	// Content and Definition are the texts of the two keys. Definition is empty if something below the step
-	// was not to come from the cache, so that nothing is known in advance; of a record that came from
-	// elsewhere both may be.
+	// Content and Definition are the texts of the two keys; of a record that came from elsewhere they may be empty.
 	Content, Definition string
 	// Inputs names the tree of each input (see TreeID); zero for one that is not made of layers, because
 	// the keys say what that held.
@@ -62,12 +60,9 @@ type Cache interface {
 	Lock(ctx context.Context, key v1.Hash) (unlock func(), waited bool, err error)
 }
 
-// definitionKey returns the text of the definition key of n, nil if n or something below it must not be
-// taken from the cache.
+// definitionKey returns the text of the definition key of n. What n gives is remembered under it even if n must not
+// be taken from the cache, so that what was known before is replaced.
 func (b *build) definitionKey(n *node) (*Text, error) {
-	if n.fresh {
-		return nil, nil
-	}
 	var t Text
 	t.b.Write(opText(n.v))
 	for i, in := range n.inputs {
@@ -290,9 +285,6 @@ func (b *build) store(ctx context.Context, n *node, inputs []Tree, r Record) (Re
 	if err != nil {
 		return r, err
 	}
-	r.Content = content.String()
-	if definition != nil {
-		r.Definition = definition.String()
-	}
+	r.Content, r.Definition = content.String(), definition.String()
 	return r, b.Cache.Put(ctx, r)
 }

@@ -33,10 +33,12 @@ func (l fakeLayer) Uncompressed() (io.ReadCloser, error) {
 }
 func (l fakeLayer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
 
-// fakeWorker runs commands made of words: "give X" adds a layer X, "fail", "wait" until canceled.
+// fakeWorker runs commands made of words: "give X" adds a layer X, "count" one that is another each time, "fail", "wait"
+// until canceled.
 type fakeWorker struct {
-	mu  sync.Mutex
-	ran []string
+	mu      sync.Mutex
+	ran     []string
+	counted int
 	// context is what the build context holds.
 	context string
 	running func(delta int)
@@ -94,6 +96,9 @@ func (w *fakeWorker) Run(ctx context.Context, v *Vertex, _ []Tree, _ func(Event)
 	switch args := v.Op.(Exec).Args; args[0] {
 	case "fail":
 		return nil, errors.New("it failed")
+	case "count":
+		w.counted++
+		return fakeLayer(fmt.Sprint(w.counted)), nil
 	case "wait":
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -245,6 +250,30 @@ func TestNoCacheReachesWhatDependsOnIt(t *testing.T) {
 	wantRan(t, w, c, []string{"give a", "give b"}, run(stage(false), "give", "b"))
 	// The step runs, and since it gives the same content, what follows does not.
 	wantRan(t, w, c, []string{"give a"}, run(stage(true), "give", "b"))
+}
+
+// What a step that was asked to run gives is what counts from then on, also for steps that are built on it.
+func TestNoCacheReplaces(t *testing.T) {
+	w, c := &fakeWorker{}, newFakeCache()
+	chain := func(nocache bool) *Vertex {
+		lower := NewVertex(Vertex{Op: Exec{Args: []string{"count"}}, Inputs: []*Vertex{base("0")}, NoCache: nocache, Step: Step{Text: "count"}})
+		return run(lower, "give", "x")
+	}
+	tree := func(root *Vertex) (id v1.Hash) {
+		s := Solver{Worker: w, Cache: c, Jobs: 1, Emit: func(Event) {}}
+		err := s.Solve(t.Context(), []*Vertex{root}, func(_ context.Context, trees []Tree) (err error) {
+			id, err = trees[0].ID()
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	first, anew := tree(chain(false)), tree(chain(true))
+	if got := tree(chain(false)); got != anew || got == first {
+		t.Errorf("got %s, want what the last run gave, %s; the first gave %s", got, anew, first)
+	}
 }
 
 func TestLinkedCopyIgnoresItsBase(t *testing.T) {
