@@ -20,16 +20,15 @@ package solver
 //     content of the paths that are read, because nothing else says what is in a directory.
 
 import (
-	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// keyVersion changes whenever equal texts would no longer mean equal results.
-const keyVersion = "builder key 1"
+// keyVersion changes whenever equal texts would no longer mean equal results: when an operation comes to mean something
+// else, or what it depends on is written in another way.
+const keyVersion = "builder key 2"
 
 // Text is the readable form of a key. The zero value is empty and ready to use.
 type Text struct {
@@ -128,9 +127,7 @@ func (o Exec) describe(t *Text) {
 	for _, a := range o.Args {
 		t.add("arg", a)
 	}
-	env := slices.Clone(o.Env)
-	sort.Strings(env)
-	for _, e := range env {
+	for _, e := range o.Env { // in their order, which a command can see
 		name, value, _ := strings.Cut(e, "=")
 		t.add("env", name, value)
 	}

@@ -207,6 +207,9 @@ func opChange(before, now string) string {
 			changes = append(changes, name+" removed")
 		}
 	}
+	if len(changes) == 0 {
+		return "order of variables changed" // of all that is in a text, only theirs is nobody's part
+	}
 	return named(changes)
 }
 
@@ -216,18 +219,18 @@ func components(text string) map[string]string {
 	parts := map[string]string{}
 	for line := range strings.Lines(text) {
 		name, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-		switch {
-		case name == "env":
+		switch name {
+		case "env":
 			variable, _, _ := strings.Cut(rest, " ")
 			if unquoted, err := strconv.Unquote(variable); err == nil {
 				variable = unquoted
 			}
 			name = "env " + variable
-		case name == "arg":
+		case "arg":
 			name = "command"
-		case name == "copy":
+		case "copy":
 			name = "destination"
-		case strings.HasPrefix(line, keyVersion):
+		case "builder":
 			name = "builder's version of the key"
 		}
 		parts[name] += rest + "\n"

@@ -363,26 +363,6 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// The key text of a step holds all that matters, in an order that does not depend on how it was written.
-func TestKeyText(t *testing.T) {
-	exec := Exec{Args: []string{"sh", "-c", "a\nb"}, Env: []string{"B=2", "A=1"}, Dir: "/", Proxy: []string{"http_proxy=x"}}
-	swapped := exec
-	swapped.Env, swapped.Proxy = []string{"A=1", "B=2"}, nil
-	a := OpID(NewVertex(Vertex{Op: exec, Step: Step{Text: "RUN a"}}))
-	b := OpID(NewVertex(Vertex{Op: swapped, Step: Step{Text: "RUN b"}}))
-	if a != b {
-		t.Errorf("the order of variables, the proxy or the name changed the key")
-	}
-	exec.Dir = "/x"
-	if OpID(NewVertex(Vertex{Op: exec})) == a {
-		t.Errorf("the working directory did not change the key")
-	}
-	want := "arg \"a\\nb\"\n"
-	if text := string(opText(NewVertex(Vertex{Op: exec}))); !strings.Contains(text, want) {
-		t.Errorf("the text lacks %q:\n%s", want, text)
-	}
-}
-
 func TestEventsHaveTimes(t *testing.T) {
 	var mu sync.Mutex
 	var actions []Action
