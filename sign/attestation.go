@@ -76,6 +76,9 @@ func (a Attestation) PredicateType() string {
 	return statement.PredicateType
 }
 
+// PredicateTypeOf is the type that a layer of an image of attestations is said to have.
+func PredicateTypeOf(layer v1.Descriptor) string { return layer.Annotations[predicateAnnotation] }
+
 // Attested reports whether an attestation was signed with the key.
 func (k *Key) Attested(a Attestation) bool {
 	var e envelope

@@ -9,27 +9,50 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/seed-298d225e/builder/attest"
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/registry"
+	"github.com/seed-298d225e/builder/sign"
 )
+
+// said is what a registry has that is about an image.
+type said struct {
+	Attestations []attestation `json:"attestations,omitempty"`
+	// Signatures is how many signatures of cosign there are. They are not verified.
+	Signatures int `json:"signatures,omitempty"`
+	// Referrers are manifests about it that hold no statements.
+	Referrers []v1.Descriptor `json:"referrers,omitempty"`
+}
 
 // attestation is a statement about an image that a registry has.
 type attestation struct {
 	PredicateType string        `json:"predicateType"`
 	Blob          v1.Descriptor `json:"blob"`
+	// Envelope is where a signed statement of that type is; nil if there is none.
+	Envelope *v1.Descriptor `json:"envelope,omitempty"`
+	// Provenance is what one says in short, Packages is how many packages an SBOM lists.
+	Provenance *attest.Summary `json:"provenance,omitempty"`
+	Packages   *int            `json:"packages,omitempty"`
+	// Unreadable is why there is neither.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
-// findAttestations returns the statements about an image: those that refer to it, and those that the index it is
-// in lists as BuildKit does. The index may be nil.
-func findAttestations(ctx context.Context, client *registry.Client, image name.Digest, index *v1.IndexManifest) ([]attestation, error) {
+// isBill reports whether predicates of a type list what an image holds.
+func isBill(predicateType string) bool { return predicateType == attest.SPDXType }
+
+// findSaid returns what is said of an image: by what refers to it, by what the index that it is in lists as BuildKit
+// does, and by cosign. The index may be nil.
+func findSaid(ctx context.Context, client *registry.Client, image name.Digest, index *v1.IndexManifest) (said, error) {
+	var s said
 	manifests, err := client.Referrers(ctx, image)
 	if err != nil {
-		return nil, err
+		return s, err
 	}
 	if index != nil {
 		for _, d := range index.Manifests {
@@ -38,30 +61,109 @@ func findAttestations(ctx context.Context, client *registry.Client, image name.D
 			}
 		}
 	}
-	var all []attestation
 	for _, d := range manifests {
-		m, err := client.Manifest(ctx, image.Digest(d.Digest.String()))
-		if err != nil {
-			return nil, err
+		if err := s.takeManifest(ctx, client, image, d); err != nil {
+			return s, err
 		}
-		if m.Image == nil {
-			continue
-		}
+	}
+	if err := s.takeSigned(ctx, client, image); err != nil {
+		return s, err
+	}
+	for i := range s.Attestations {
+		s.Attestations[i].summarize(ctx, client, image.Context())
+	}
+	return s, nil
+}
+
+// takeManifest adds the statements of a manifest about the image. A list of referrers may name what is gone.
+func (s *said) takeManifest(ctx context.Context, client *registry.Client, image name.Digest, d v1.Descriptor) error {
+	m, err := client.Manifest(ctx, image.Digest(d.Digest.String()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	stated := false
+	if m.Image != nil {
 		for _, l := range m.Image.Layers {
-			a := attestation{l.Annotations[exporter.AnnotationPredicate], l}
-			if l.MediaType == exporter.StatementType && !slices.ContainsFunc(all, func(b attestation) bool { return a.Blob.Digest == b.Blob.Digest }) {
-				all = append(all, a)
+			if l.MediaType != exporter.StatementType {
+				continue
+			}
+			stated = true
+			if !slices.ContainsFunc(s.Attestations, func(a attestation) bool { return a.Blob.Digest == l.Digest }) {
+				s.Attestations = append(s.Attestations, attestation{PredicateType: l.Annotations[exporter.AnnotationPredicate], Blob: l})
 			}
 		}
 	}
-	return all, nil
+	if !stated {
+		s.Referrers = append(s.Referrers, d)
+	}
+	return nil
+}
+
+// takeSigned adds what cosign keeps under tags: signatures, and signed statements.
+func (s *said) takeSigned(ctx context.Context, client *registry.Client, image name.Digest) error {
+	digest, err := v1.NewHash(image.DigestStr())
+	if err != nil {
+		return err
+	}
+	signatures, err := tagged(ctx, client, image.Context().Tag(sign.Tag(digest)))
+	if err != nil {
+		return err
+	}
+	s.Signatures = len(signatures)
+	envelopes, err := tagged(ctx, client, image.Context().Tag(sign.AttestationTag(digest)))
+	if err != nil {
+		return err
+	}
+	for _, e := range envelopes {
+		kind := sign.PredicateTypeOf(e)
+		i := slices.IndexFunc(s.Attestations, func(a attestation) bool { return a.PredicateType == kind })
+		if i < 0 {
+			i = len(s.Attestations)
+			s.Attestations = append(s.Attestations, attestation{PredicateType: kind, Blob: e})
+		}
+		s.Attestations[i].Envelope = &e
+	}
+	return nil
+}
+
+// tagged returns the layers of what is under a tag, none if there is nothing.
+func tagged(ctx context.Context, client *registry.Client, tag name.Tag) ([]v1.Descriptor, error) {
+	m, err := client.Manifest(ctx, tag)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && m.Image == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m.Image.Layers, nil
+}
+
+// summarize reads what the attestation says, if it is of a type that is known.
+func (a *attestation) summarize(ctx context.Context, client *registry.Client, repo name.Repository) {
+	if !isBill(a.PredicateType) && !attest.IsProvenance(a.PredicateType) {
+		return
+	}
+	raw, err := a.predicate(ctx, client, repo)
+	if err == nil && isBill(a.PredicateType) {
+		var n int
+		n, err = attest.CountPackages(raw)
+		a.Packages = &n
+	} else if err == nil {
+		a.Provenance, err = attest.Summarize(a.PredicateType, raw)
+	}
+	if err != nil {
+		a.Unreadable = err.Error()
+	}
 }
 
 // maxStatement bounds what is read of a statement, in bytes.
 const maxStatement = 256 << 20
 
 // predicate returns what is attested, as JSON.
-func (a attestation) predicate(ctx context.Context, client *registry.Client, repo name.Repository) ([]byte, error) {
+func (a *attestation) predicate(ctx context.Context, client *registry.Client, repo name.Repository) ([]byte, error) {
 	if a.Blob.Size > maxStatement {
 		return nil, fmt.Errorf("the attestation %s has %d bytes, more than the allowed %d", a.Blob.Digest, a.Blob.Size, maxStatement)
 	}
@@ -72,6 +174,9 @@ func (a attestation) predicate(ctx context.Context, client *registry.Client, rep
 	raw, err := io.ReadAll(r)
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, err
+	}
+	if a.Blob.MediaType != exporter.StatementType {
+		raw = sign.Attestation{Envelope: raw}.Statement()
 	}
 	var statement struct {
 		Predicate json.RawMessage `json:"predicate"`
@@ -84,8 +189,8 @@ func (a attestation) predicate(ctx context.Context, client *registry.Client, rep
 	return append(text.Bytes(), '\n'), err
 }
 
-// printPredicates prints what is attested of the images that a name stands for, of one kind.
-func printPredicates(ctx context.Context, w io.Writer, client *registry.Client, ref name.Reference, kind string) error {
+// printPredicates prints what is attested of the images that a name stands for, of a kind.
+func printPredicates(ctx context.Context, w io.Writer, client *registry.Client, ref name.Reference, wanted func(predicateType string) bool) error {
 	found, err := inspect(ctx, client, ref)
 	if err != nil {
 		return err
@@ -93,7 +198,7 @@ func printPredicates(ctx context.Context, w io.Writer, client *registry.Client, 
 	printed := 0
 	for _, image := range found.Images {
 		for _, a := range image.Attestations {
-			if a.PredicateType != kind {
+			if !wanted(a.PredicateType) {
 				continue
 			}
 			text, err := a.predicate(ctx, client, ref.Context())
@@ -107,7 +212,7 @@ func printPredicates(ctx context.Context, w io.Writer, client *registry.Client, 
 		}
 	}
 	if printed == 0 {
-		return fmt.Errorf("%s has no attestation of type %s", ref, kind)
+		return fmt.Errorf("%s has no such attestation", ref)
 	}
 	return nil
 }

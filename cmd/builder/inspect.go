@@ -6,22 +6,20 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/attest"
+	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/platforms"
 	"github.com/seed-298d225e/builder/registry"
 )
@@ -32,7 +30,9 @@ func newInspect() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect [OPTIONS] NAME",
 		Short: "Show what an image in a registry holds",
-		Long:  "Show what a name in a registry stands for: its platforms, and for each the config, the layers and the history.",
+		Long: `Show what a name in a registry stands for: its platforms, and for each the config, the layers, what is attested of
+it and whether it is signed. Attestations are found as referrers, under the tags that stand in for these, in the index
+as BuildKit has them, and in cosign's envelopes. No signature is verified.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("inspect needs one argument, the name of an image")
@@ -52,9 +52,9 @@ func newInspect() *cobra.Command {
 			}
 			switch {
 			case provenance:
-				return printPredicates(ctx, os.Stdout, client, ref, attest.ProvenanceType)
+				return printPredicates(ctx, os.Stdout, client, ref, attest.IsProvenance)
 			case bill:
-				return printPredicates(ctx, os.Stdout, client, ref, attest.SPDXType)
+				return printPredicates(ctx, os.Stdout, client, ref, isBill)
 			}
 			found, err := inspect(ctx, client, ref)
 			if err != nil {
@@ -92,8 +92,10 @@ type inspected struct {
 	Digest      v1.Hash           `json:"digest"`
 	MediaType   types.MediaType   `json:"mediaType"`
 	Annotations map[string]string `json:"annotations,omitempty"`
-	Images      []inspectedImage  `json:"images"`
-	// Others are entries of an index that are not images, such as attestations.
+	// said is what is said of an index as a whole.
+	said
+	Images []inspectedImage `json:"images"`
+	// Others are entries of an index that are neither images nor statements about them.
 	Others []v1.Descriptor `json:"others,omitempty"`
 }
 
@@ -105,8 +107,7 @@ type inspectedImage struct {
 	Created     time.Time         `json:"created"`
 	Config      v1.Config         `json:"config"`
 	Layers      []inspectedLayer  `json:"layers"`
-	// Attestations are what is said of the image.
-	Attestations []attestation `json:"attestations,omitempty"`
+	said
 }
 
 // inspectedLayer is a layer of an image, with the instruction that made it.
@@ -126,24 +127,47 @@ func inspect(ctx context.Context, client *registry.Client, ref name.Reference) (
 	found := &inspected{Name: ref.String(), Digest: m.Descriptor.Digest, MediaType: m.Descriptor.MediaType}
 	entries := []v1.Descriptor{m.Descriptor}
 	if m.Index != nil {
-		entries, found.Annotations = m.Index.Manifests, m.Index.Annotations
-	}
-	for _, d := range entries {
-		if m.Index != nil && !described(d) {
-			found.Others = append(found.Others, d)
-			continue
-		}
-		image, err := client.Resolve(ctx, ref.Context().Digest(d.Digest.String()), nothingToChoose)
-		if err != nil {
+		found.Annotations = m.Index.Annotations
+		entries, found.Others = sortEntries(m.Index)
+		if found.said, err = findSaid(ctx, client, ref.Context().Digest(found.Digest.String()), nil); err != nil {
 			return nil, err
 		}
-		one := inspectImage(image)
-		if one.Attestations, err = findAttestations(ctx, client, image.Ref, m.Index); err != nil {
-			return nil, err
-		}
-		found.Images = append(found.Images, one)
 	}
-	return found, nil
+	found.Images = make([]inspectedImage, len(entries))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, d := range entries {
+		g.Go(func() (err error) {
+			found.Images[i], err = inspectOne(ctx, client, ref.Context().Digest(d.Digest.String()), m.Index)
+			return err
+		})
+	}
+	return found, g.Wait()
+}
+
+// sortEntries returns the images of an index, and what is neither that nor a statement about one.
+func sortEntries(index *v1.IndexManifest) (images, others []v1.Descriptor) {
+	for _, d := range index.Manifests {
+		if described(d) {
+			images = append(images, d)
+		}
+	}
+	for _, d := range index.Manifests {
+		about := d.Annotations[exporter.AnnotationReference]
+		if !described(d) && !slices.ContainsFunc(images, func(i v1.Descriptor) bool { return i.Digest.String() == about }) {
+			others = append(others, d)
+		}
+	}
+	return images, others
+}
+
+func inspectOne(ctx context.Context, client *registry.Client, ref name.Digest, index *v1.IndexManifest) (inspectedImage, error) {
+	image, err := client.Resolve(ctx, ref, nothingToChoose)
+	if err != nil {
+		return inspectedImage{}, err
+	}
+	one := inspectImage(image)
+	one.said, err = findSaid(ctx, client, image.Ref, index)
+	return one, err
 }
 
 // nothingToChoose is for a reference that cannot be an index.
@@ -166,74 +190,3 @@ func inspectImage(image *registry.Image) inspectedImage {
 	}
 	return i
 }
-
-// print shows it to people.
-func (i *inspected) print(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "name\t%s\ndigest\t%s\ntype\t%s\n", i.Name, i.Digest, i.MediaType)
-	printMap(t, "annotation", i.Annotations)
-	for _, image := range i.Images {
-		image.print(t)
-	}
-	for _, d := range i.Others {
-		fmt.Fprintf(t, "\nother entry\t%s\ntype\t%s\n", d.Digest, d.MediaType)
-		printMap(t, "annotation", d.Annotations)
-	}
-	return t.Flush()
-}
-
-func (i *inspectedImage) print(w io.Writer) {
-	var size int64
-	for _, l := range i.Layers {
-		size += l.Size
-	}
-	fmt.Fprintf(w, "\nimage\t%s\ndigest\t%s\ncreated\t%s\nsize\t%s in %d layers\n",
-		i.Platform, i.Digest, i.Created.UTC().Format(time.RFC3339), formatSize(size), len(i.Layers))
-	printMap(w, "annotation", i.Annotations)
-	for _, a := range i.Attestations {
-		fmt.Fprintf(w, "attested\t%s\n", a.PredicateType)
-	}
-	c := i.Config
-	for _, field := range []struct {
-		name  string
-		value any
-		given bool
-	}{
-		{"user", c.User, c.User != ""},
-		{"directory", c.WorkingDir, c.WorkingDir != ""},
-		{"entrypoint", c.Entrypoint, len(c.Entrypoint) > 0},
-		{"command", c.Cmd, len(c.Cmd) > 0},
-	} {
-		if text, err := json.Marshal(field.value); err == nil && field.given {
-			fmt.Fprintf(w, "%s\t%s\n", field.name, text)
-		}
-	}
-	for _, e := range c.Env {
-		fmt.Fprintf(w, "env\t%s\n", e)
-	}
-	for _, port := range sortedKeys(c.ExposedPorts) {
-		fmt.Fprintf(w, "port\t%s\n", port)
-	}
-	printMap(w, "label", c.Labels)
-	for _, l := range i.Layers {
-		fmt.Fprintf(w, "layer\t%s  %s  %s\n", l.Digest, formatSize(l.Size), abridged(l.CreatedBy))
-	}
-}
-
-// abridged is an instruction on one line of bearable length.
-func abridged(text string) string {
-	const longest = 100
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > longest {
-		return string(runes[:longest]) + "…"
-	}
-	return text
-}
-
-func printMap(w io.Writer, what string, m map[string]string) {
-	for _, key := range sortedKeys(m) {
-		fmt.Fprintf(w, "%s\t%s=%s\n", what, key, m[key])
-	}
-}
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
