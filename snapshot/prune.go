@@ -33,7 +33,7 @@ const young = time.Hour
 // Prune removes what p says and no living process uses, and returns what it removed. Of several processes
 // that prune at once one does.
 func (s *Store) Prune(p Prune) ([]Object, error) {
-	lock, err := lockFile(filepath.Join(s.path, "prune.lock"), unix.LOCK_EX|unix.LOCK_NB)
+	lock, err := lockFile(s.pruneLock(), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, nil
 	}
@@ -41,11 +41,18 @@ func (s *Store) Prune(p Prune) ([]Object, error) {
 		return nil, err
 	}
 	defer lock.Close()
+	return s.prune(p)
+}
+
+// pruneLock is locked by who prunes.
+func (s *Store) pruneLock() string { return filepath.Join(s.path, "prune.lock") }
+
+// prune prunes; the caller holds the lock.
+func (s *Store) prune(p Prune) (removed []Object, err error) {
 	all, err := s.Objects()
 	if err != nil {
 		return nil, err
 	}
-	var removed []Object
 	for _, o := range p.choose(all, time.Now()) {
 		ok, err := s.remove(o)
 		if err != nil {
@@ -149,50 +156,4 @@ func (s *Store) Bound(size int64) error {
 func (s *Store) BoundNow(size int64) error {
 	_, err := s.Prune(Prune{Keep: size})
 	return err
-}
-
-// DiskSize returns the size in bytes of the file system that the store is on.
-func (s *Store) DiskSize() (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.path, &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Blocks) * st.Bsize, nil
-}
-
-// withSpace does f; if the disk is full it forgets what nobody uses and tries once more.
-func (s *Store) withSpace(f func() error) error {
-	err := f()
-	if !full(err) {
-		return err
-	}
-	cleared := s.plain.clear()
-	removed, pruning := s.Prune(Prune{Kinds: s.rebuildable()})
-	if pruning == nil && len(removed) > 0 || cleared {
-		if err = f(); !full(err) {
-			return err
-		}
-	}
-	return fmt.Errorf("%w: %s", err, s.space())
-}
-
-// rebuildable are the kinds of objects that are made again when they are needed.
-func (s *Store) rebuildable() []ObjectKind {
-	kinds := []ObjectKind{ObjectTree, ObjectBlob, ObjectRecord, ObjectScan}
-	for _, shelf := range s.shelves {
-		kinds = append(kinds, shelf.Kind())
-	}
-	return kinds
-}
-
-func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
-
-// space says how much room there is.
-func (s *Store) space() string {
-	var st unix.Statfs_t
-	if err := unix.Statfs(s.path, &st); err != nil {
-		return "the store is " + s.path
-	}
-	return fmt.Sprintf("the file system of the store %s has %d MiB and %d inodes free; make room, run 'builder prune', or name another directory with --root",
-		s.path, int64(st.Bavail)*st.Bsize>>20, st.Ffree)
 }

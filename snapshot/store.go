@@ -129,6 +129,11 @@ func (s *Store) create() error {
 			return err
 		}
 	}
+	lock, err := os.OpenFile(s.pruneLock(), os.O_RDWR|os.O_CREATE, 0o600) // when the disk is full it could not be made
+	if err != nil {
+		return err
+	}
+	lock.Close()
 	return s.checkFormat()
 }
 

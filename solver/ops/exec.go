@@ -30,13 +30,15 @@ func (w *Worker) exec(ctx context.Context, v *solver.Vertex, op solver.Exec, inp
 	if err != nil {
 		return nil, err
 	}
-	root, err := w.Store.Prepare(ours)
-	if err != nil {
-		return nil, err
+	attempt := func() (*snapshot.Active, bool, error) {
+		r := &run{worker: w, op: op, inputs: inputs, emit: emit}
+		return r.attempt(ctx, v, ours)
 	}
-	r := &run{worker: w, op: op, inputs: inputs, emit: emit}
-	if err := r.run(ctx, v, root); err != nil {
-		root.Discard()
+	root, full, err := attempt()
+	if full {
+		root, err = w.again(attempt, err, emit)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return root.Commit(ctx, form(v, inputs[0]), func(e snapshot.Entries) snapshot.Entries { return w.guarded(v, clamped(e, v.Epoch)) })
@@ -54,6 +56,34 @@ type run struct {
 	cache map[string]*snapshot.CacheDir
 	// undo ends what the mounts need, last first.
 	undo []func()
+}
+
+// attempt runs the command on a new tree of layers. If it fails, full says that there was no room left on the disk then.
+func (r *run) attempt(ctx context.Context, v *solver.Vertex, below []*snapshot.Layer) (root *snapshot.Active, full bool, err error) {
+	store := r.worker.Store
+	if root, err = store.Prepare(below); err != nil {
+		return nil, store.Full(), err
+	}
+	if err := r.run(ctx, v, root); err != nil {
+		full := ctx.Err() == nil && store.Full()
+		root.Discard()
+		return nil, full, err
+	}
+	return root, false, nil
+}
+
+// again makes room on a full disk, on which a command has failed with err, and runs it once more.
+func (w *Worker) again(attempt func() (*snapshot.Active, bool, error), err error, emit func(solver.Event)) (*snapshot.Active, error) {
+	if size, ok := w.Store.MakeRoom(); ok {
+		emit(solver.Event{Action: solver.ActionNotice, Text: fmt.Sprintf(
+			"the disk is full: %d MiB that no build uses were removed from the store, and the command runs once more", size>>20)})
+		var root *snapshot.Active
+		var full bool
+		if root, full, err = attempt(); !full {
+			return root, err
+		}
+	}
+	return nil, fmt.Errorf("%w; the disk is full: %s", err, w.Store.Space())
 }
 
 // run runs the command on root, a writable tree.
