@@ -12,9 +12,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 
 	"github.com/seed-298d225e/builder/httpclient"
+	"github.com/seed-298d225e/builder/unxz"
 )
 
 // compression is how a stream is compressed.
@@ -86,7 +86,7 @@ func decompressor(r io.Reader, how compression) (io.ReadCloser, error) {
 	case bzipped:
 		return io.NopCloser(bzip2.NewReader(r)), nil
 	case xzipped:
-		x, err := xz.NewReader(r)
+		x, err := unxz.NewReader(r)
 		return io.NopCloser(x), err
 	case zstandard:
 		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(256<<20))

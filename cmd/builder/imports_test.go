@@ -33,16 +33,17 @@ func mayImport() map[string][]string {
 		"cloud":                     {"registry"},
 		"solver":                    {},
 		"suggest":                   {},
+		"unxz":                      {},
 		"wholefile":                 {},
 		"exporter":                  {"wholefile"},
 		"registry":                  {"httpclient", "inflate", "wholefile"},
-		"fetch":                     {"httpclient", "inroot"},
+		"fetch":                     {"httpclient", "inroot", "unxz"},
 		"snapshot":                  {"inflate", "inroot", "ownership", "wholefile"},
 		"solver/sandbox":            {"inroot", "ownership", "solver/sandbox/supervisor", "solver/sandbox/sysnum"},
 		"cache":                     {"registry", "solver", "wholefile"},
 		"cmd/builder/display":       {"solver"},
 		"frontend":                  {"platforms", "solver", "suggest"},
-		"solver/ops":                {"guard", "inroot", "ownership", "platforms", "snapshot", "solver", "solver/sandbox"},
+		"solver/ops":                {"guard", "inroot", "ownership", "platforms", "snapshot", "solver", "solver/sandbox", "unxz"},
 		"solver/sandbox/sysnum":     {},
 		"solver/sandbox/supervisor": {"inroot", "ownership", "solver/sandbox/sysnum"},
 		"cmd/builder": {
@@ -67,6 +68,7 @@ func onlyIn() map[string][]string {
 		"github.com/moby/buildkit":         {"frontend"},
 		"github.com/moby/profiles/seccomp": {"bench/environments", "solver/sandbox"},
 		"github.com/spf13/":                {"cmd/builder"},
+		"github.com/mikelolasagasti/xz":    {"unxz"},
 		"golang.org/x/term":                {"cmd/builder/display"},
 	}
 }

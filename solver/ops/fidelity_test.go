@@ -477,3 +477,28 @@ func listen(t *testing.T, at string) {
 		t.Fatal(err)
 	}
 }
+
+// An archive that cannot be decompressed in bounded memory is an error, and not a file that is copied.
+func TestUnpackGreedy(t *testing.T) {
+	for _, args := range [][]string{{"xz", "--lzma2=dict=256MiB"}, {"zstd", "--long=31", "--ultra", "--single-thread", "--no-check"}} {
+		t.Run(args[0], func(t *testing.T) {
+			program, err := exec.LookPath(args[0])
+			if err != nil {
+				t.Skipf("%s is not installed", args[0])
+			}
+			cmd := exec.CommandContext(t.Context(), program, args[1:]...)
+			cmd.Stdin = bytes.NewReader(packed(t, "f644 0:0 file x\n"))
+			compressed, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := source("/archive")
+			s.Unpack = true
+			files := solver.Tree{Local: &solver.Files{Inline: []solver.InlineFile{{Path: "archive", Mode: 0o644, Data: compressed}}}}
+			got, err := newBench(t, "").run(solver.Copy{Dest: "/to/", Sources: []solver.CopySource{s}}, files)
+			if err == nil || !strings.Contains(err.Error(), "decompressing archive") {
+				t.Errorf("got %v\n%s", err, got)
+			}
+		})
+	}
+}

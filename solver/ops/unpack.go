@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
 
 	"github.com/seed-298d225e/builder/snapshot"
+	"github.com/seed-298d225e/builder/unxz"
 )
 
 // unpack extracts m into the destination if it is a tar archive, compressed or not. What is in it goes
@@ -133,7 +133,10 @@ func openArchive(e *snapshot.Entry) (io.ReadCloser, error) {
 		plain, err := decompress(r)
 		if err != nil {
 			r.Close()
-			return nil, nil //nolint:nilerr // not something we know
+			if errors.Is(err, unxz.ErrDictionary) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
+				return nil, fmt.Errorf("decompressing %s: %w", e.Path, err)
+			}
+			return nil, nil // not something we know
 		}
 		if !check {
 			return &readCloser{plain, r}, nil
@@ -168,13 +171,17 @@ func decompress(r io.Reader) (io.Reader, error) {
 	case bytes.HasPrefix(magic, []byte("BZh")):
 		return bzip2.NewReader(b), nil
 	case bytes.HasPrefix(magic, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		return xz.NewReader(b)
+		return unxz.NewReader(b)
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 		if err != nil {
 			return nil, err
 		}
-		return z.IOReadCloser(), nil
+		plain := bufio.NewReader(z.IOReadCloser())
+		if _, err := plain.Peek(1); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		return plain, nil
 	}
 	return b, nil
 }
