@@ -37,7 +37,7 @@ func (s *state) expandCommand(c instructions.Command) error {
 	}
 	if words, ok := c.(instructions.SupportsSingleWordExpansion); ok {
 		if err := words.Expand(s.expandWord(c)); err != nil {
-			return err
+			return suggestAgain(err, c.Name())
 		}
 	}
 	if texts, ok := c.(instructions.SupportsSingleWordExpansionRaw); ok {

@@ -51,7 +51,8 @@ func parse(req *Request) (*dockerfile, error) {
 	f.lintContinuations(parsed.Warnings)
 	f.stages, f.args, err = instructions.Parse(parsed.AST, f.lint)
 	if err != nil {
-		return nil, f.fail(locations(err), parseCause(err))
+		at := locations(err)
+		return nil, f.fail(at, suggestAgain(parseCause(err), instructionAt(parsed.AST, at)))
 	}
 	if len(f.stages) == 0 {
 		return nil, f.fail(nil, errors.New("dockerfile contains no stages to build"))
@@ -92,7 +93,7 @@ func (f *dockerfile) parseTrigger(trigger string, at []parser.Range) (command, e
 	l := f.location(at)
 	node.StartLine, node.EndLine = l.Start, l.End
 	c, err := instructions.ParseCommand(node)
-	return command{Command: c, trigger: true}, f.fail(at, unknownInstruction(err))
+	return command{Command: c, trigger: true}, f.fail(at, suggestAgain(unknownInstruction(err), node.Value))
 }
 
 // locations returns where the parser says that err is.
@@ -101,6 +102,16 @@ func locations(err error) []parser.Range {
 		return e.Locations[0]
 	}
 	return nil
+}
+
+// instructionAt returns the name of the instruction that stands at a place.
+func instructionAt(file *parser.Node, at []parser.Range) string {
+	for _, node := range file.Children {
+		if len(at) > 0 && node.StartLine == at[0].Start.Line {
+			return node.Value
+		}
+	}
+	return ""
 }
 
 // parseCause returns what the parser complains about without the line, which is said elsewhere. An unknown

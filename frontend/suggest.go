@@ -89,3 +89,52 @@ func (l *lowerer) stageNames() []string {
 func popularImages() []string {
 	return []string{"alpine", "busybox", "centos", "debian", "fedora", "golang", "node", "python", "ubuntu"}
 }
+
+// unknownWord is a complaint of the parser about a word, and the words that it knows in its place.
+type unknownWord struct {
+	complaint string
+	known     []string
+}
+
+func unknownWords(instruction string) []unknownWord {
+	return []unknownWord{
+		{"unknown flag: --", flagsOf(instruction)},
+		{"unsupported mount type ", []string{"bind", "cache", "tmpfs", "secret", "ssh"}},
+		{"unsupported sharing value ", []string{"shared", "private", "locked"}},
+	}
+}
+
+// flagsOf returns the flags of an instruction.
+func flagsOf(instruction string) []string {
+	switch strings.ToLower(instruction) {
+	case keywords.Add:
+		return []string{"chown", "chmod", "link", "keep-git-dir", "checksum", "unpack", "exclude"}
+	case keywords.Copy:
+		return []string{"chown", "chmod", "link", "from", "parents", "exclude"}
+	case keywords.From:
+		return []string{"platform"}
+	case keywords.Healthcheck:
+		return []string{"interval", "timeout", "start-period", "start-interval", "retries"}
+	case keywords.Run:
+		return []string{"mount", "network", "security", "device"}
+	}
+	return nil
+}
+
+// suggestAgain returns a complaint of the parser about a word of an instruction with a suggestion that is the same each
+// time: of several words that are equally near the parser takes any.
+func suggestAgain(err error, instruction string) error {
+	if err == nil {
+		return nil
+	}
+	text, _, suggested := strings.Cut(err.Error(), " (did you mean ")
+	if !suggested {
+		return err
+	}
+	for _, u := range unknownWords(instruction) {
+		if _, word, ok := strings.Cut(text, u.complaint); ok {
+			return didYouMean(errors.New(text), similar(strings.Trim(word, `"`), u.known))
+		}
+	}
+	return err
+}
