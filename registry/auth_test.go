@@ -99,7 +99,7 @@ func FuzzAuthHeader(f *testing.F) {
 			}
 		}
 		u := &upload{endpoint: endpoint{host: h}}
-		resp := &http.Response{Header: http.Header{"Location": {location}}}
+		resp := &http.Response{Request: &http.Request{URL: h.url()}, Header: http.Header{"Location": {location}}}
 		if err := u.moved(resp); err == nil && u.location != nil && (u.location.Scheme != "https" || u.location.User != nil) {
 			t.Fatalf("the location %s was accepted", u.location)
 		}

@@ -52,26 +52,26 @@ func (c *Client) forget(repo name.Repository, tag string) {
 }
 
 func (p *Pusher) publish(ctx context.Context, reference string, digest v1.Hash, media types.MediaType, raw []byte) error {
-	if p.holds(ctx, reference, digest) {
+	if p.present.stands(reference, digest) || p.stands(ctx, reference, digest) {
 		return nil
 	}
 	_, err := p.putManifest(ctx, reference, digest, media, raw)
-	if !blobUnknown(err) {
-		return err
+	if blobUnknown(err) {
+		// The registry has thrown away a blob that it had when it was asked.
+		if err := p.again(ctx, raw); err != nil {
+			return err
+		}
+		_, err = p.putManifest(ctx, reference, digest, media, raw)
 	}
-	// The registry has thrown away a blob that it had when it was asked.
-	if err := p.again(ctx, raw); err != nil {
-		return err
+	// A registry may fail after it has stored the manifest, and refuse it the next time if its tags cannot be moved.
+	if err != nil && !errors.Is(err, ErrCorrupt) && p.stands(ctx, reference, digest) {
+		return nil
 	}
-	_, err = p.putManifest(ctx, reference, digest, media, raw)
 	return err
 }
 
-// holds reports whether a reference is known to stand for digest.
-func (p *Pusher) holds(ctx context.Context, reference string, digest v1.Hash) bool {
-	if p.present.stands(reference, digest) {
-		return true
-	}
+// stands reports whether the registry says that a reference stands for digest.
+func (p *Pusher) stands(ctx context.Context, reference string, digest v1.Hash) bool {
 	resp, err := p.to.do(ctx, p.to.manifestRequest(http.MethodHead, reference))
 	if err != nil {
 		return false

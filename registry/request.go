@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -74,6 +76,7 @@ func (c *Client) httpRequest(ctx context.Context, r request, authorization strin
 		req.Header = r.header.Clone()
 	}
 	req.Header.Set("User-Agent", c.config.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity") // digests are of what is stored
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
@@ -136,5 +139,29 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	if int64(len(b)) > limit {
 		return nil, corruptf("%s is longer than the allowed %d bytes", redact(resp.Request.URL), limit)
 	}
+	if resp.Header.Get("Content-Encoding") == "gzip" && bytes.HasPrefix(b, gzipMagic()) {
+		if b, err = gunzip(b, limit); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", redact(resp.Request.URL), err)
+		}
+	}
 	return b, nil
+}
+
+func gzipMagic() []byte { return []byte{0x1f, 0x8b} }
+
+// gunzip undoes what a proxy has done to an answer that it was asked to leave alone. No document that is read whole
+// is itself compressed.
+func gunzip(b []byte, limit int64) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, corruptf("its compression is damaged: %v", err)
+	}
+	plain, err := io.ReadAll(io.LimitReader(z, limit+1))
+	if err != nil {
+		return nil, corruptf("its compression is damaged: %v", err)
+	}
+	if int64(len(plain)) > limit {
+		return nil, corruptf("it is longer than the allowed %d bytes", limit)
+	}
+	return plain, nil
 }

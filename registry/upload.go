@@ -28,6 +28,8 @@ type upload struct {
 	chunk  int64
 	// whole: the registry does not take chunks.
 	whole bool
+	// resumed: offset is what the registry has said when it was asked.
+	resumed bool
 }
 
 // run uploads the blob. It goes on where the registry says that it stopped, and starts over where the
@@ -91,7 +93,7 @@ func (e endpoint) uploads() *url.URL { return e.url("blobs", "uploads/") }
 // began takes the location of a new upload out of resp, and closes it.
 func (u *upload) began(resp *http.Response) error {
 	resp.Body.Close()
-	u.location, u.offset = nil, 0
+	u.forget()
 	if err := u.moved(resp); err != nil {
 		return err
 	}
@@ -105,14 +107,15 @@ func (u *upload) began(resp *http.Response) error {
 	return nil
 }
 
-// moved follows the Location header of resp, if there is one. A registry behind a proxy may not know that it
-// is spoken to in https, so on the same host that is kept.
+// moved follows the Location header of resp, if there is one; it may be relative to what was asked for (RFC 9110,
+// section 10.2.2). A registry behind a proxy may not know that it is spoken to in https, so on the same host that is
+// kept.
 func (u *upload) moved(resp *http.Response) error {
 	value := resp.Header.Get("Location")
 	if value == "" {
 		return nil
 	}
-	base := u.host.url()
+	base := resp.Request.URL
 	to, err := base.Parse(value)
 	if err != nil {
 		return httpclient.Refusef("%s sends the upload to something that is not a URL", u.host.name)
@@ -158,19 +161,20 @@ func (u *upload) afterPatch(ctx context.Context, err error) error {
 	s := status(err)
 	switch {
 	case chunksRefused(s) && (u.offset == 0 || s != http.StatusRequestedRangeNotSatisfiable):
-		u.whole, u.location, u.offset = true, nil, 0
+		u.whole = true
+		u.forget()
 		return fmt.Errorf("%s takes no chunks: %s", u.host.name, err.Error())
 	case s == http.StatusRequestedRangeNotSatisfiable:
 		err = fmt.Errorf("%s is at another place: %s", u.host.name, err.Error())
 	case s == http.StatusNotFound:
-		u.location, u.offset = nil, 0
+		u.forget()
 		return fmt.Errorf("%s has forgotten the upload: %s", u.host.name, err.Error())
 	case !httpclient.Transient(err):
 		return err
 	}
 	before := u.offset
 	if resumeErr := u.resume(ctx); resumeErr != nil || (u.offset == before && s != 0 && !httpclient.TransientStatus(s)) {
-		u.location, u.offset = nil, 0 // it cannot be told what the registry has
+		u.forget() // it cannot be told what the registry has
 	}
 	return err
 }
@@ -196,7 +200,7 @@ func (u *upload) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.offset = min(has, u.source.size)
+	u.offset, u.resumed = min(has, u.source.size), true
 	return u.moved(resp)
 }
 
@@ -223,6 +227,10 @@ func (u *upload) complete(ctx context.Context, r request) error {
 		resp.Body.Close()
 		return nil
 	}
+	if u.resumed && misplaced(status(err)) {
+		u.forget()
+		return fmt.Errorf("%s did not have what it had said: %s", u.host.name, err.Error())
+	}
 	forgotten := status(err) == http.StatusNotFound
 	if !forgotten && !httpclient.Transient(err) {
 		return err
@@ -231,12 +239,17 @@ func (u *upload) complete(ctx context.Context, r request) error {
 		return nil
 	}
 	if forgotten || r.body != nil {
-		u.location, u.offset = nil, 0
+		u.forget()
 	}
 	if forgotten {
 		return fmt.Errorf("%s has forgotten the upload: %s", u.host.name, err.Error())
 	}
 	return err
+}
+
+// misplaced reports whether a registry answers so if the bytes that it has are not those of the digest.
+func misplaced(status int) bool {
+	return status == http.StatusBadRequest || status == http.StatusRequestedRangeNotSatisfiable
 }
 
 // restart drops what has been sent and reads the layer anew.
@@ -256,8 +269,11 @@ func (u *upload) abandon(ctx context.Context) {
 	if resp, err := u.attempt(ctx, r); err == nil {
 		resp.Body.Close()
 	}
-	u.location, u.offset = nil, 0
+	u.forget()
 }
+
+// forget makes the upload begin anew.
+func (u *upload) forget() { u.location, u.offset, u.resumed = nil, 0, false }
 
 // parseUploadRange reads the Range header of an upload, "0-LAST", and returns how many bytes that are. A
 // new upload has "0-0" too, so a single byte counts as none.
