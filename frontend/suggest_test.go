@@ -13,7 +13,7 @@ func TestSuggestions(t *testing.T) {
 		"ADD --keepgitdir a /":                                "unknown flag: --keepgitdir (did you mean keep-git-dir?)",
 		"RUN --moun=type=bind true":                           "unknown flag: --moun (did you mean mount?)",
 		"HEALTHCHECK --start-perio=1s CMD true":               "unknown flag: --start-perio (did you mean start-period?)",
-		"FROM --platfrom=linux/amd64 scratch":                 "unknown flag: --platfrom (did you mean platform?)",
+		"FROM --platfor=linux/amd64 scratch":                  "unknown flag: --platfor (did you mean platform?)",
 		"COPY --bogus a /":                                    "unknown flag: --bogus",
 		"RUN --mount=type=bin,target=/x true":                 `unsupported mount type "bin" (did you mean bind?)`,
 		"RUN --mount=type=sh,target=/x true":                  `unsupported mount type "sh" (did you mean ssh?)`,
