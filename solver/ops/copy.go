@@ -218,6 +218,9 @@ func (c *copier) destination(s solver.CopySource, m match) (string, error) {
 	}
 	into := namesDirectory(c.op.Dest)
 	if existing != nil {
+		if into && existing.Kind != snapshot.Directory {
+			return "", nonDirectory(dest)
+		}
 		into = existing.Kind == snapshot.Directory
 	}
 	if m.entry.Kind == snapshot.Directory {

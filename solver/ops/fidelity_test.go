@@ -248,6 +248,8 @@ func TestCopyConflicts(t *testing.T) {
 		{"directory below onto link", "d755 0:0 to\nl to/a /", "/dir", "/to", "cannot copy to non-directory: /to/a"},
 		{"file below onto directory", "d755 0:0 to\nd755 0:0 to/a", "/files", "/to", "cannot replace to directory /to/a with file"},
 		{"file as parent", "f644 0:0 to x", "/file", "/to/x/y", "cannot copy to non-directory: /to"},
+		{"file that is said to be a directory", "f644 0:0 to x", "/file", "/to/", "cannot copy to non-directory: /to"},
+		{"the same behind a link", "f644 0:0 to x\nl link to", "/file", "/link/.", "cannot copy to non-directory: /to"},
 		{"nothing", "", "/nothing", "/to", `"/nothing": not found`},
 		{"a link to nothing", "", "/away", "/to", `"/away": not found`},
 	} {
@@ -318,6 +320,21 @@ func TestUnpackFidelity(t *testing.T) {
 				t.Errorf("with an owner: got %v\n%swant\n%s", err, got, owned)
 			}
 		})
+	}
+}
+
+// A directory that an archive only implies takes over the setgid bit, as mkdir would have it.
+func TestUnpackSetgid(t *testing.T) {
+	files := solver.Tree{Local: &solver.Files{Inline: []solver.InlineFile{{
+		Path: "archive", Mode: 0o644, Data: packed(t, "f644 0:0 a/b/c x\nd755 0:0 told\nf644 0:0 told/a/b x\n"),
+	}}}}
+	s := source("/archive")
+	s.Unpack = true
+	got, err := newBench(t, "d2775 5:6 to").run(solver.Copy{Dest: "/to", Sources: []solver.CopySource{s}}, files)
+	const want = "d2775 5:6 to\nd2755 0:0 to/a new\nd2755 0:0 to/a/b new\nf644 0:0 to/a/b/c x\n" +
+		"d755 0:0 to/told\nd755 0:0 to/told/a new\nf644 0:0 to/told/a/b x\n"
+	if err != nil || got != want {
+		t.Errorf("got %v\n%swant\n%s", err, got, want)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -67,21 +66,21 @@ func (c *copier) owned(entries snapshot.Entries) snapshot.Entries {
 }
 
 // complete gives the entries of an archive and, before what is in them, the directories that neither the
-// archive has told nor the tree below has. Those are as old as now.
+// archive has told nor the tree below has. Those are as old as now. In one with the setgid bit they take that over.
 func complete(entries snapshot.Entries, below snapshot.FS, now time.Time) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
-		told := map[string]bool{"": true}
+		told := map[string]uint32{"": setgid(below, "")}
 		for e, err := range entries {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			for _, dir := range untold(told, e.Path, below) {
-				if !yield(&snapshot.Entry{Path: dir, Kind: snapshot.Directory, Mode: 0o755, ModTime: now}, nil) {
+				if !yield(&snapshot.Entry{Path: dir, Kind: snapshot.Directory, Mode: 0o755 | told[dir], ModTime: now}, nil) {
 					return
 				}
 			}
-			told[e.Path] = true
+			told[e.Path] = e.Mode & setgidBit
 			if !yield(e, nil) {
 				return
 			}
@@ -89,21 +88,40 @@ func complete(entries snapshot.Entries, below snapshot.FS, now time.Time) snapsh
 	}
 }
 
-// untold returns the directories above name that are neither told nor below, the outermost first. All of them
-// are told then.
-func untold(told map[string]bool, name string, below snapshot.FS) (dirs []string) {
-	for dir := parentOf(name); !told[dir]; dir = parentOf(dir) {
-		told[dir] = true
-		at, err := snapshot.Resolve(below, dir, true)
-		if err == nil {
-			_, err = below.Lstat(at)
-		}
-		if notFound(err) {
-			dirs = append(dirs, dir)
-		}
+// setgidBit is S_ISGID of a mode.
+const setgidBit = 0o2000
+
+// setgid returns the setgid bit of the directory called name, if it exists.
+func setgid(fsys snapshot.FS, name string) uint32 {
+	if e, err := lookUp(fsys, name); err == nil {
+		return e.Mode & setgidBit
 	}
-	slices.Reverse(dirs)
-	return dirs
+	return 0
+}
+
+// lookUp returns what is at name, behind links.
+func lookUp(fsys snapshot.FS, name string) (*snapshot.Entry, error) {
+	at, err := snapshot.Resolve(fsys, name, true)
+	if err != nil {
+		return nil, err
+	}
+	return fsys.Lstat(at)
+}
+
+// untold returns the directories above name that are neither told nor below, the outermost first. All of them
+// are told then, with the setgid bit that they have.
+func untold(told map[string]uint32, name string, below snapshot.FS) (dirs []string) {
+	dir := parentOf(name)
+	if _, ok := told[dir]; ok {
+		return nil
+	}
+	dirs = untold(told, dir, below)
+	if _, err := lookUp(below, dir); !notFound(err) {
+		told[dir] = setgid(below, dir)
+		return dirs
+	}
+	told[dir] = told[parentOf(dir)]
+	return append(dirs, dir)
 }
 
 // extracted streams the contents of an archive at the destination.
