@@ -69,7 +69,7 @@ func TestCompressedManifest(t *testing.T) {
 	if err := pushImage(t.Context(), newPusher(t, r, impatient()), img, "v1"); err != nil {
 		t.Fatal(err)
 	}
-	r.on(http.MethodGet, "/manifests/", 1, zipped(h))
+	r.on(http.MethodGet, "/manifests/", always, zipped(h))
 	got, err := newClient(t, impatient()).Manifest(t.Context(), r.tag("app:v1"))
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +77,7 @@ func TestCompressedManifest(t *testing.T) {
 	if want, _ := img.Digest(); got.Descriptor.Digest != want {
 		t.Errorf("got %s, want %s", got.Descriptor.Digest, want)
 	}
+	r.faults = nil
 	r.on(http.MethodGet, "/manifests/", always, respond(200, "Content-Encoding", "gzip", "Content-Type", string(got.Descriptor.MediaType)))
 	_, err = newClient(t, impatient()).Manifest(t.Context(), r.tag("app:v1"))
 	wantError(t, err, "digest")
