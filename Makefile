@@ -37,6 +37,7 @@ check: ## formatting, vet, lint, go.mod: before every push
 	$(LINT) run --allow-parallel-runners ./...
 	$(GO) mod tidy -diff
 	cd testdata/toybox && $(GO) vet . && $(GO) test . && $(GO) mod tidy -diff
+	cd testdata/ociregistry && $(GO) vet . && $(GO) mod tidy -diff
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	.ci/fuzz $(FUZZTIME)

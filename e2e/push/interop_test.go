@@ -8,15 +8,15 @@ import (
 	"testing"
 )
 
-// Images in every compression are whole in two registries that are not ours, pushed to both at once, and other
+// Images in every compression are whole in three registries that are not ours, pushed to all at once, and other
 // programs read them.
 func TestInterop(t *testing.T) {
-	a, b := distribution(t), independent(t)
+	a, b, c := distribution(t), independent(t), inMemory(t)
 	toybox(t, a+"/toybox:1")
 	dir := buildContext(t, "FROM "+a+"/toybox:1\nCOPY big /big\nRUN echo hello > /etc/motd && ln /etc/motd /motd && rm -r /home\nCMD [\"cat\", \"/motd\"]\n")
 	for _, compression := range []string{"gzip", "zstd", "estargz", "uncompressed"} {
 		t.Run(compression, func(t *testing.T) {
-			refs := []string{a + "/app:" + compression, b + "/team/app:" + compression}
+			refs := []string{a + "/app:" + compression, b + "/team/app:" + compression, c + "/app:" + compression}
 			code, said := builder(t, "build", "--progress=plain", "--platform=linux/amd64", "-o",
 				`type=registry,"name=`+strings.Join(refs, ",")+`",compression=`+compression, dir)
 			if code != 0 {
@@ -31,16 +31,16 @@ func TestInterop(t *testing.T) {
 				to := filepath.Join(t.TempDir(), "layout")
 				run(t, "skopeo", "copy", "--src-tls-verify=false", "docker://"+ref, "oci:"+to+":x")
 			}
-			if digests[0] != digests[1] {
+			if digests[0] != digests[1] || digests[0] != digests[2] {
 				t.Errorf("the digests are %q", digests)
 			}
 		})
 	}
-	code, said := builder(t, "build", "--progress=plain", "--platform=linux/amd64,linux/arm64", "-t", a+"/both:1", "-t", a+"/both:2", "-t", b+"/both:1", dir)
+	code, said := builder(t, "build", "--progress=plain", "--platform=linux/amd64,linux/arm64", "-t", a+"/both:1", "-t", a+"/both:2", "-t", b+"/both:1", "-t", c+"/both:1", dir)
 	if code != 0 {
 		t.Fatalf("it exited with %d: %s", code, said)
 	}
-	for _, ref := range []string{a + "/both:1", a + "/both:2", b + "/both:1"} {
+	for _, ref := range []string{a + "/both:1", a + "/both:2", b + "/both:1", c + "/both:1"} {
 		whole(t, ref)
 	}
 	code, said = builder(t, "verify", "--progress=plain", a+"/both:1", dir)

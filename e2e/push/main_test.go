@@ -29,17 +29,19 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(testuser.Run(m, prepare)) }
 
-// programs are built before the tests run, by name.
-func programs() map[string]string {
-	return map[string]string{
-		"builder": "github.com/seed-298d225e/builder/cmd/builder",
-		"crane":   "github.com/google/go-containerregistry/cmd/crane",
+// programs are built before the tests run: by name, the module that they are of and their package in it.
+func programs() map[string][2]string {
+	return map[string][2]string{
+		"builder":     {".", "github.com/seed-298d225e/builder/cmd/builder"},
+		"crane":       {".", "github.com/google/go-containerregistry/cmd/crane"},
+		"ociregistry": {"../../testdata/ociregistry", "."},
 	}
 }
 
 func prepare(ctx context.Context, dir string) error {
 	for program, source := range programs() {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, "bin", program), source) //nolint:gosec // one of ours
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, "bin", program), source[1]) //nolint:gosec // one of ours
+		cmd.Dir = source[0]
 		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("building %s: %w: %s", program, err, out)
@@ -98,6 +100,13 @@ func independent(t *testing.T) string {
 	t.Helper()
 	address := free(t)
 	return serve(t, address, program("crane"), "registry", "serve", "--address", address, "--disk", t.TempDir())
+}
+
+// inMemory starts the registry of CUE, which keeps nothing on disk, with flags.
+func inMemory(t *testing.T, flags ...string) string {
+	t.Helper()
+	address := free(t)
+	return serve(t, address, append([]string{program("ociregistry"), "--address", address}, flags...)...)
 }
 
 // free is an address that nothing listens on now.
