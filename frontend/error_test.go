@@ -86,6 +86,7 @@ func TestErrors(t *testing.T) {
 		{"secret from", from + "RUN --mount=type=secret,id=a,from=b y\n", "secret mount should not have a from"},
 		{"secret without name", from + "RUN --mount=type=secret y\n", "invalid secret mount. one of source, target required"},
 		{"secret without variable", from + "RUN --mount=type=secret,id=a,env= y\n", "Dockerfile:2: secret a has an env without a name"},
+		{"tmpfs source", from + "RUN --mount=type=tmpfs,target=/t,source=/x y\n", "tmpfs does not support source"},
 		{"ssh source", from + "RUN --mount=type=ssh,source=/x y\n", "ssh does not support source"},
 		{"network", from + "RUN --network=bridge y\n", `Dockerfile:2: dockerfile parse error: invalid network mode "bridge"`},
 		{"host network", from + "RUN --network=host y\n", "Dockerfile:2: RUN --network=host is not allowed: it needs --allow network.host"},

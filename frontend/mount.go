@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 
 	"github.com/seed-298d225e/builder/solver"
 )
 
-// mounts lowers the mounts of RUN. What they mount from becomes part of in.
+// mounts lowers the mounts of RUN, in the order in which they are made: what is mounted in a mount comes after it, however
+// it is written. What they mount from becomes part of in.
 func (s *state) mounts(c *instructions.RunCommand, sources []*stage, in *inputs) ([]solver.Mount, error) {
 	var mounts []solver.Mount
 	sockets := 0
@@ -29,6 +32,7 @@ func (s *state) mounts(c *instructions.RunCommand, sources []*stage, in *inputs)
 		}
 		mounts = append(mounts, lowered)
 	}
+	slices.SortStableFunc(mounts, func(a, b solver.Mount) int { return strings.Compare(a.Target, b.Target) })
 	return mounts, nil
 }
 
@@ -39,8 +43,7 @@ func (s *state) mount(c *instructions.RunCommand, m *instructions.Mount, source 
 	case instructions.MountTypeCache:
 		return s.cacheMount(m, source, in)
 	case instructions.MountTypeTmpfs:
-		target, err := s.mountTarget(m)
-		return solver.Mount{Type: solver.MountTmpfs, Target: target, Size: m.SizeLimit, ReadOnly: m.ReadOnly}, err
+		return s.tmpfsMount(m)
 	case instructions.MountTypeSecret:
 		return s.secretMount(c, m)
 	case instructions.MountTypeSSH:
@@ -66,8 +69,8 @@ func (s *state) bindMount(m *instructions.Mount, source *stage, in *inputs) (sol
 }
 
 // cacheMount lowers a directory that outlives the build. It is called by its target unless it has an id, and
-// begins as what is at source in the tree mounted from; without a source, but with an owner or a mode, it
-// begins empty all the same, as with BuildKit.
+// begins as what is at source in the tree mounted from; then the owner and the mode are those of the source. Without a
+// source, but with an owner or a mode, it begins empty all the same. Both is as with BuildKit.
 func (s *state) cacheMount(m *instructions.Mount, source *stage, in *inputs) (solver.Mount, error) {
 	target, err := s.mountTarget(m)
 	if err != nil {
@@ -77,7 +80,9 @@ func (s *state) cacheMount(m *instructions.Mount, source *stage, in *inputs) (so
 		Type: solver.MountCache, Target: target, Source: path.Join("/", m.Source), ReadOnly: m.ReadOnly,
 		ID:      cmp.Or(m.CacheID, path.Clean(m.Target)),
 		Sharing: solver.Sharing(cmp.Or(m.CacheSharing, instructions.MountSharingShared)),
-		Mode:    narrow(m.Mode), UID: narrow(m.UID), GID: narrow(m.GID),
+	}
+	if lowered.Source == "/" {
+		lowered.Mode, lowered.UID, lowered.GID = narrow(m.Mode), narrow(m.UID), narrow(m.GID)
 	}
 	if namespace := s.req.BuildArgs["BUILDKIT_CACHE_MOUNT_NS"]; namespace != "" {
 		lowered.ID = namespace + "/" + lowered.ID
@@ -93,6 +98,14 @@ func (s *state) cacheMount(m *instructions.Mount, source *stage, in *inputs) (so
 		lowered.Input = in.number(tree)
 	}
 	return lowered, nil
+}
+
+func (s *state) tmpfsMount(m *instructions.Mount) (solver.Mount, error) {
+	if path.Join("/", m.Source) != "/" {
+		return solver.Mount{}, errors.New("tmpfs does not support source: it begins empty")
+	}
+	target, err := s.mountTarget(m)
+	return solver.Mount{Type: solver.MountTmpfs, Target: target, Size: m.SizeLimit, ReadOnly: m.ReadOnly}, err
 }
 
 func (s *state) secretMount(c *instructions.RunCommand, m *instructions.Mount) (solver.Mount, error) {
