@@ -12,7 +12,7 @@ import (
 func Keychain(getenv func(string) string) authn.Keychain { //nolint:ireturn // one of any kind
 	client := &http.Client{Timeout: 30 * time.Second, CheckRedirect: noRedirect}
 	return authn.NewMultiKeychain(
-		gitLab(getenv), gitHub(getenv), source((&amazon{}).credentials), google(),
+		gitLab(getenv), gitHub(getenv), source((&amazon{}).credentials), &googleKeychain{getenv: getenv},
 		source((&azure{getenv: getenv, client: client}).credentials),
 	)
 }
