@@ -199,7 +199,7 @@ func (c *copier) graft(fsys snapshot.FS, s solver.CopySource, m match) (graft, e
 		return graft{}, err
 	}
 	p := placement{copier: c, dest: dest, above: made, contents: s.Contents, exists: into != nil}
-	placed := p.placed(walk(fsys, s, m))
+	placed := p.placed(func(implied func(string)) snapshot.Entries { return walkTelling(fsys, s, m, implied) })
 	if err := p.check(placed); err != nil {
 		return graft{}, err
 	}
@@ -301,10 +301,10 @@ type placement struct {
 }
 
 // placed streams the source where it is copied. The stream may be read several times, also at once.
-func (p placement) placed(source snapshot.Entries) snapshot.Entries {
+func (p placement) placed(source func(implied func(name string)) snapshot.Entries) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		run := placer{placement: p, existing: map[string]bool{parentOf(p.dest): p.exists}}
-		for e, err := range snapshot.Apart(source) {
+		for e, err := range snapshot.Apart(source(run.imply)) {
 			if err == nil {
 				e, err = run.place(e)
 			}
@@ -343,8 +343,15 @@ type placer struct {
 	placement
 	// existing are the directories that the base has; only in those something can be in the way.
 	existing map[string]bool
+	// implied is the path in the source of the directory that came last of those that are not copied themselves.
+	implied string
 }
 
+// imply notes that a directory of the source only comes for the sake of what is in it.
+func (p *placer) imply(name string) { p.implied = name }
+
+// place returns e where it is copied. Like BuildKit it gives an existing directory that is not copied itself the mode of
+// the source, but neither the owner nor the mode that was asked for.
 func (p *placer) place(e *snapshot.Entry) (*snapshot.Entry, error) {
 	moved := p.moved(e)
 	old, err := p.old(moved.Path)
@@ -361,6 +368,11 @@ func (p *placer) place(e *snapshot.Entry) (*snapshot.Entry, error) {
 		return p.placeTop(moved, old), nil
 	case isDir:
 		p.existing[moved.Path] = old != nil
+		if old != nil && e.Path == p.implied {
+			kept := *old
+			kept.Mode, kept.ModTime = e.Mode, e.ModTime
+			return &kept, nil
+		}
 	}
 	return p.chmod(moved), nil
 }

@@ -164,6 +164,11 @@ func source(path string) solver.CopySource {
 	return solver.CopySource{Input: 1, Path: path, Wildcards: true, Contents: true, Follow: true}
 }
 
+// including is what COPY --parents makes of an argument.
+func including(path string) solver.CopySource {
+	return solver.CopySource{Input: 1, Path: "/", Contents: true, Include: []string{path}}
+}
+
 // What COPY makes of its source at its destination, as BuildKit does.
 func TestCopyFidelity(t *testing.T) {
 	const from = `
@@ -212,6 +217,23 @@ func TestCopyFidelity(t *testing.T) {
 			`
 			d711 3:4 to
 			l to/link ../file`,
+		},
+		{
+			"a directory that exists and is only passed through gets the mode of the source", "d755 0:0 to\nd711 3:4 to/dir",
+			solver.Copy{Dest: "/to/", Owner: "7:8", Mode: "750", Sources: []solver.CopySource{including("dir/file"), including("dir/sub/link")}},
+			`
+			d755 0:0 to new
+			d700 3:4 to/dir
+			f750 7:8 to/dir/file x
+			d750 7:8 to/dir/sub
+			l to/dir/sub/link ../file`,
+		},
+		{
+			"a directory that is only passed through gets the mode and the owner when it is new", "",
+			solver.Copy{Dest: "/", Owner: "7:8", Mode: "4755", Sources: []solver.CopySource{including("dir/file")}},
+			`
+			d4755 7:8 dir
+			f4755 7:8 dir/file x`,
 		},
 		{"missing parents get the mode and the owner", "", solver.Copy{Dest: "/a/b/", Owner: "7:8", Mode: "0750", Sources: []solver.CopySource{source("/dir/file")}}, `
 			d750 7:8 a new

@@ -221,13 +221,18 @@ func reachesBelow(pattern, name string) bool {
 // walk streams what s copies of m, with paths relative to it. A directory that is not copied itself
 // comes only if something below it does, and before that. The stream may be read several times, also at once.
 func walk(fsys snapshot.FS, s solver.CopySource, m match) snapshot.Entries {
+	return walkTelling(fsys, s, m, func(string) {})
+}
+
+// walkTelling is walk, and tells implied of each directory that is not copied itself just before it comes.
+func walkTelling(fsys snapshot.FS, s solver.CopySource, m match, implied func(name string)) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		f, err := newFilter(s) // not shared: matching changes it
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		w := &filterWalk{filter: f, fsys: fsys, top: m.at, yield: yield}
+		w := &filterWalk{filter: f, fsys: fsys, top: m.at, implied: implied, yield: yield}
 		if err := w.visit(m.entry, verdict{}); err != nil {
 			yield(nil, err)
 		}
@@ -238,8 +243,9 @@ type filterWalk struct {
 	filter
 	fsys snapshot.FS
 	top  string
-	// pending are directories that are not copied unless something below them is.
+	// pending are directories that are not copied unless something below them is, and last what is copied.
 	pending []*snapshot.Entry
+	implied func(name string)
 	yield   func(*snapshot.Entry, error) bool
 	stopped bool
 }
@@ -275,6 +281,9 @@ func (w *filterWalk) visit(e *snapshot.Entry, above verdict) error {
 func (w *filterWalk) flush() {
 	for i, e := range w.pending {
 		if e != nil && !w.stopped {
+			if i < len(w.pending)-1 {
+				w.implied(e.Path)
+			}
 			w.stopped = !w.yield(e, nil)
 		}
 		w.pending[i] = nil
