@@ -142,9 +142,7 @@ func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
 	if err != nil {
 		return loose{}, err
 	}
-	// What follows the end of the archive belongs to the digest that is being checked.
-	_, err = io.Copy(io.Discard, r)
-	return l, err
+	return l, readTail(r)
 }
 
 // View returns the tree that layers make, lowest first.

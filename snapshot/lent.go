@@ -80,8 +80,7 @@ func (s *Store) unpackTree(ctx context.Context, open func() (io.ReadCloser, erro
 				return
 			}
 		}
-		// What follows the end of the archive belongs to the digest that is being checked.
-		if _, err := io.Copy(io.Discard, r); err != nil {
+		if err := readTail(r); err != nil {
 			yield(nil, err)
 		}
 	}

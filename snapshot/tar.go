@@ -23,6 +23,13 @@ const (
 	xattrPrefix = "SCHILY.xattr."
 )
 
+// What an archive may hold at most. A few bytes can stand for very many: a sparse file is as large as it says, and
+// what repeats itself compresses to nothing.
+const (
+	maxContent = 64 << 30
+	maxEntries = 20_000_000
+)
+
 // ReadTar streams the entries of a layer of a form. It can be run once, and an entry's content must be read
 // before the next entry is asked for.
 func ReadTar(r io.Reader, form Form) Entries { return readTar(r, form, whiteout) }
@@ -44,9 +51,9 @@ func IsTar(r io.Reader) bool {
 // readTar streams the entries of an archive; marks says what a name with the prefix of a whiteout is.
 func readTar(r io.Reader, form Form, marks func(e *Entry, base string) (*Entry, error)) Entries {
 	return func(yield func(*Entry, error) bool) {
-		archive := tar.NewReader(r)
+		archive := bounded{Reader: tar.NewReader(r), room: maxContent}
 		for {
-			h, err := archive.Next()
+			h, err := archive.next()
 			if errors.Is(err, io.EOF) {
 				return
 			}
@@ -66,6 +73,39 @@ func readTar(r io.Reader, form Form, marks func(e *Entry, base string) (*Entry, 
 			}
 		}
 	}
+}
+
+// bounded is an archive that may not hold more than is left for it.
+type bounded struct {
+	*tar.Reader
+	// room is how many bytes there is room for, entries how many there have been.
+	room    int64
+	entries int
+}
+
+func (b *bounded) next() (*tar.Header, error) {
+	h, err := b.Next()
+	if err != nil {
+		return nil, err
+	}
+	b.room -= h.Size
+	b.entries++
+	switch {
+	case b.room < 0:
+		return nil, fmt.Errorf("its files are larger than %d GiB together", maxContent>>30)
+	case b.entries > maxEntries:
+		return nil, fmt.Errorf("it has more than %d entries", maxEntries)
+	}
+	return h, nil
+}
+
+// readTail reads what follows the end of an archive: it belongs to the digest that is being checked.
+func readTail(r io.Reader) error {
+	n, err := io.Copy(io.Discard, io.LimitReader(r, maxContent))
+	if err == nil && n == maxContent {
+		return fmt.Errorf("more than %d GiB follow the end of an archive", maxContent>>30)
+	}
+	return err
 }
 
 // fromHeader returns the entry of a tar header, nil if there is none to be made of it.
