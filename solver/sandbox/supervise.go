@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,8 +34,6 @@ func supervise(s *supervisor.Supervisor) (*supervision, error) {
 	}
 	go func() {
 		defer close(v.served)
-		runtime.LockOSThread() // the kernel switches between this thread and the command's
-		defer runtime.UnlockOSThread()
 		if listener, err := v.ours.receiveFile(); err == nil {
 			s.Serve(listener)
 		}

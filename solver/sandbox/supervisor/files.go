@@ -34,8 +34,9 @@ func Files(in Surroundings, o FilesOptions) *Supervisor {
 		"linkat":    {where: following(4), answer: linkat},
 		"prlimit64": {where: markLimit(1), answer: keepMark}, "setrlimit": {where: markLimit(0), answer: refuse(unix.EPERM)},
 		// Programs fall back on openat, whose arguments can be seen.
-		"openat2": {answer: refuse(unix.ENOSYS)},
-		"fork":    {answer: begin}, "vfork": {answer: begin}, "clone": {where: newProcess(), answer: begin},
+		"openat2":      {answer: refuse(unix.ENOSYS)},
+		"rt_sigaction": {where: ofChildren(), answer: restarting},
+		"fork":         {answer: begin}, "vfork": {answer: begin}, "clone": {where: newProcess(), answer: begin},
 	}
 	if len(o.Memory) > 0 {
 		s.calls["fstat"] = handled{answer: fstatMemory}

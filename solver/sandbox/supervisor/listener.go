@@ -63,26 +63,25 @@ func (l listener) ioctl(request uintptr, arg unsafe.Pointer) error {
 	return nil
 }
 
-// wait waits for a notification. It returns false when all whose calls are notified have ended.
-func (l listener) wait() bool {
-	poll := []unix.PollFd{{Fd: int32(l.file.Fd()), Events: unix.POLLIN}}
-	for {
-		_, err := unix.Poll(poll, -1)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return false
-		}
-		return poll[0].Revents&unix.POLLIN != 0
-	}
-}
-
-// receive returns the next notification. ENOENT says that its task has ended meanwhile.
+// receive waits for a notification. ENOENT says that its task, or the last of all tasks, has ended meanwhile; EINTR
+// that a signal has come. It must be this call that waits: until the kernel has handed a notification over, a signal
+// to its task ends the call with EINTR, which no program expects of fork(2).
 func (l listener) receive() (notification, error) {
 	var n notification // the kernel wants zeros
 	err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(&n))
 	return n, err
+}
+
+// ended reports whether all whose calls are notified have ended, for which it waits so many milliseconds, -1 without
+// an end.
+func (l listener) ended(patience int) bool {
+	poll := []unix.PollFd{{Fd: int32(l.file.Fd())}}
+	for {
+		_, err := unix.Poll(poll, patience)
+		if err != unix.EINTR {
+			return err != nil || poll[0].Revents != 0
+		}
+	}
 }
 
 // waits reports whether the task of a notification still waits for its answer. While it does its number is no

@@ -172,6 +172,7 @@ func ownerCalls() map[string]handled {
 		"open":   {where: creating(1), answer: openPath}, "openat": {where: creating(2), answer: openat},
 		"creat": {answer: creat}, "mkdir": {answer: mkdir}, "mkdirat": {answer: mkdirat},
 		"mknod": {answer: mknod}, "mknodat": {answer: mknodat}, "symlink": {answer: symlink}, "symlinkat": {answer: symlinkat},
+		"rt_sigaction": {where: ofChildren(), answer: restarting},
 		// Programs fall back on openat, whose arguments can be seen.
 		"openat2": {answer: refuse(unix.ENOSYS)},
 	}

@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,8 @@ type Supervisor struct {
 	// files is what a supervisor of files was told.
 	files FilesOptions
 
+	// answering is held while a call is answered.
+	answering sync.Mutex
 	// identities are those that the step's tasks have had. The first is that of the command.
 	identities []identity
 	// slack is the timer slack of tasks with the first identity.
@@ -70,8 +73,8 @@ type Supervisor struct {
 }
 
 type numbered struct {
-	answer handler
-	legacy bool
+	answer         handler
+	legacy, narrow bool
 }
 
 // Calls returns the calls that must be passed to s, sorted by name.
@@ -103,7 +106,7 @@ func (s *Supervisor) surround(in Surroundings) {
 		numbers := abi.Numbers()
 		for name, h := range s.calls {
 			if nr, ok := numbers[name]; ok {
-				s.numbered[[2]uint32{abi.Audit, nr}] = numbered{h.answer, abi.Narrow && has32(numbers, name)}
+				s.numbered[[2]uint32{abi.Audit, nr}] = numbered{h.answer, abi.Narrow && has32(numbers, name), abi.Narrow}
 			}
 		}
 	}
@@ -115,27 +118,15 @@ func has32(numbers map[string]uint32, name string) bool {
 	return ok
 }
 
-// Serve answers the calls that come from listener until all who make them have ended, and closes it. It
-// should have a thread of its own.
-func (s *Supervisor) Serve(file *os.File) {
-	l := newListener(file)
-	defer file.Close()
-	for l.wait() {
-		n, err := l.receive()
-		if err != nil {
-			continue // the task has ended meanwhile
-		}
-		l.answer(n.id, s.handle(l, n))
-	}
-}
-
 func (s *Supervisor) handle(l listener, n notification) answer {
+	s.answering.Lock()
+	defer s.answering.Unlock()
 	h, ok := s.numbered[[2]uint32{n.arch, uint32(n.nr)}]
 	if !ok {
 		return failure(unix.ENOSYS)
 	}
 	t := &task{
-		Supervisor: s, notification: n, legacy: h.legacy, dir: s.procDir(n.pid),
+		Supervisor: s, notification: n, legacy: h.legacy, narrow: h.narrow, dir: s.procDir(n.pid),
 		waits: func() bool { return l.waits(n.id) },
 	}
 	return h.answer(t)

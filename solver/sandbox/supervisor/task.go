@@ -17,8 +17,8 @@ import (
 type task struct {
 	*Supervisor
 	notification
-	// legacy: the call has ids of 16 bits.
-	legacy bool
+	// legacy: the call has ids of 16 bits; narrow: its pointers have 32.
+	legacy, narrow bool
 	// dir is the task's directory in /proc.
 	dir string
 	// waits reports whether the task is still there: if not, its number may be another's.
