@@ -6,11 +6,13 @@
 # It must be root, to make the environments; builder itself runs as each of them says. It needs runc,
 # mmdebstrap, uidmap, passt and qemu-user-static. CACHE is where the base file system is kept (made once, with
 # mmdebstrap), APT_CONF a file with what apt needs to reach its mirrors, USER1 an ordinary user with ranges in
-# /etc/subuid, BUILDER a binary to take instead of building one. CASES=attacks tries what commands may not do.
+# /etc/subuid, BUILDER a binary to take instead of building one, CERTIFICATES those that the mirrors of go and npm are
+# known by. CASES=attacks tries what commands may not do; CASES="doctor go npm" builds with tools from packages.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 CACHE=${CACHE:-/var/cache/builder-environments}
 USER1=${USER1:-dev}
+CERTIFICATES=${CERTIFICATES:-/etc/ssl/certs/ca-certificates.crt}
 CASES=${CASES:-doctor copy base run users kept mounts readonly stages fails foreign apt}
 ALL="E1 E2 E3 E4 E5 E6 E7 E8 E9-ext4 E9-xfs E9-btrfs E9-tmpfs E9-overlay E9-full E9-noshm E9-notmp E9-nohome E9-pids64 E9-mem256 E10"
 SMALL="doctor copy base run mounts fails"
@@ -82,6 +84,8 @@ settings() {
 		printf '%s\n' "${@:5}"
 	} > "$2/settings"
 	if [ -f "${APT_CONF:-}" ]; then cp "$APT_CONF" "$2/apt.conf"; fi
+	mkdir -p "$2/certificates"
+	if [ -f "$CERTIFICATES" ]; then cp "$CERTIFICATES" "$2/certificates/all"; fi
 }
 
 # as UID DIRECTORY: the words before a command that make an ordinary user of this machine run it

@@ -81,6 +81,7 @@ doctor() {
 mkdir -p "$HOME"
 echo -n hunter2 > word
 : >> apt.conf
+mkdir -p certificates
 for c in $CASES; do
 	case $c in
 	doctor) doctor ;;
@@ -88,6 +89,7 @@ for c in $CASES; do
 	attacks) attacks ;;
 	mounts) image mounts --secret id=word,src=word ;;
 	apt) image apt --secret id=apt,src=apt.conf ;;
+	go | npm) image "$c" --secret id=apt,src=apt.conf --build-context certificates=certificates ;;
 	foreign) image foreign --platform linux/arm64 ;;
 	*) image "$c" ;;
 	esac
