@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/seed-298d225e/builder/internal/testuser"
 )
 
 // attack is a Dockerfile whose command is the attacker's.
@@ -21,11 +24,9 @@ func attackStep(args ...string) string {
 	return "RUN --mount=from=attacker,target=/x [\"/x/attacker\", \"" + strings.Join(args, `", "`) + "\"]\n"
 }
 
-// What a command tries in its sandbox, see the package of the attacker's program.
-func TestHostileCommands(t *testing.T) {
-	registry := startRegistry(t)
-	pushToybox(t, registry+"/toybox")
-	attacks := map[string]string{
+// hostileCommands are Dockerfiles by name.
+func hostileCommands() map[string]string {
+	return map[string]string{
 		"s-escape":     attack("escape", "GUARDED/secret"),
 		"s-outside":    attack("outside", "GUARDED/secret"),
 		"s-chain":      attack("chain"),
@@ -41,21 +42,66 @@ func TestHostileCommands(t *testing.T) {
 		"s-daemon":     attack("leave", "3"),
 		"s-forks":      attack("leave", "400"),
 		"s-closed":     attack("close"),
+		"s-ptrace":     attack("trace"),
 		"s-suid":       "FROM TOYBOX\nCOPY --from=attacker --chmod=4755 attacker /suid\nUSER 1000\nRUN [\"/suid\", \"root\"]\n",
 		"s-own-binary": attack("absent", "/proc/1/root/GUARDED", "/builder"),
 	}
-	for _, sandbox := range []string{"userns", "single"} {
-		for name, dockerfile := range attacks {
-			if name == "s-caps-user" && sandbox == "single" {
-				continue // there the kernel knows root only, see docs/SANDBOX.md
+}
+
+// variant is a way to run them all.
+type variant struct {
+	// sandbox is the rung, architecture that of the attacker's program.
+	sandbox, architecture string
+}
+
+// lacks reports whether something is not tried in a way, as docs/SANDBOX.md says.
+func (v variant) lacks(name string) bool {
+	switch {
+	case v.sandbox == "single":
+		return name == "s-caps-user" // there the kernel knows root only
+	case v.architecture == "arm64":
+		return name == "s-ptrace" // of which the emulator knows nothing
+	}
+	return false
+}
+
+// run runs one of them. The emulator is the machine's own program for arm64.
+func (v variant) run(t *testing.T, registry, dockerfile string) {
+	t.Helper()
+	a := newAttempt(t, registry)
+	args := []string{"--sandbox", v.sandbox, "-o", "type=cacheonly"}
+	if v.architecture != runtime.GOARCH {
+		a.attacker = attackerOf(testuser.Dir(), v.architecture)
+	}
+	if v.architecture == "arm64" {
+		args = append(args, "--platform", "linux/arm64")
+		dockerfile = strings.Replace(dockerfile, `"400"`, `"20"`, 1) // emulators are large
+	}
+	// By this variable a process that is left behind is known.
+	mark := "FROM TOYBOX\nENV ATTEMPT=" + filepath.Base(a.store) + "\n"
+	a.built(a.build(strings.Replace(dockerfile, "FROM TOYBOX\n", mark, 1), args...))
+	if v.architecture == runtime.GOARCH {
+		a.works()
+	}
+}
+
+// What a command tries in its sandbox, see the package of the attacker's program: with calls of this machine's ABI
+// (s-*), of one of 32 bits (s-i386) and through an emulator (s-arm64).
+func TestHostileCommands(t *testing.T) {
+	registry := startRegistry(t)
+	pushToybox(t, registry+"/toybox")
+	variants := []variant{{"userns", runtime.GOARCH}, {"single", runtime.GOARCH}}
+	if runtime.GOARCH == "amd64" {
+		variants = append(variants, variant{"userns", "386"}, variant{"single", "386"}, variant{"userns", "arm64"})
+	}
+	for _, v := range variants {
+		for name, dockerfile := range hostileCommands() {
+			if v.lacks(name) {
+				continue
 			}
-			t.Run(name+"/"+sandbox, func(t *testing.T) {
+			t.Run(name+"/"+v.sandbox+"/"+v.architecture, func(t *testing.T) {
 				t.Parallel()
-				a := newAttempt(t, registry)
-				// By this variable a process that is left behind is known.
-				mark := "FROM TOYBOX\nENV ATTEMPT=" + filepath.Base(a.store) + "\n"
-				a.built(a.build(strings.Replace(dockerfile, "FROM TOYBOX\n", mark, 1), "--sandbox", sandbox, "-o", "type=cacheonly"))
-				a.works()
+				v.run(t, registry, dockerfile)
 			})
 		}
 	}

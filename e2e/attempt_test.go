@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,13 +31,15 @@ type attempt struct {
 	dir, guarded, store string
 	registry            string
 	before              string
+	// attacker is the program that attacks.
+	attacker string
 }
 
 func newAttempt(t *testing.T, registry string) *attempt {
 	t.Helper()
 	top := t.TempDir()
 	a := &attempt{
-		t: t, registry: registry, dir: filepath.Join(top, "context"), guarded: filepath.Join(top, "guarded"),
+		t: t, registry: registry, attacker: attacker(testuser.Dir()), dir: filepath.Join(top, "context"), guarded: filepath.Join(top, "guarded"),
 		// Not below the test's directory, which could not be removed then: it has files of subordinate users.
 		store: filepath.Join(testuser.Dir(), "stores", strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())),
 	}
@@ -120,10 +123,15 @@ const limit = 90 * time.Second
 // command is the builder with the options that attempts share; its working directory is the context.
 func (a *attempt) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(a.t.Context(), program(testuser.Dir()), append(args, "--root", a.store)...)
+	a.prepare(cmd)
+	return cmd
+}
+
+// prepare gives a command the context as its directory, and surroundings that are the same everywhere.
+func (a *attempt) prepare(cmd *exec.Cmd) {
 	cmd.Dir = a.dir
 	cmd.Env = append(os.Environ(), "NO_COLOR=1", "CI=1", "GUARDED="+canary)
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
-	return cmd
 }
 
 // build builds the context with a Dockerfile and checks that what is guarded is as it was and nothing is left.
@@ -131,14 +139,20 @@ func (a *attempt) build(dockerfile string, args ...string) result {
 	a.t.Helper()
 	dockerfile = strings.NewReplacer("TOYBOX", a.registry+"/toybox", "REGISTRY", a.registry, "GUARDED", a.guarded).Replace(dockerfile)
 	a.write("Dockerfile", dockerfile)
-	r := a.run(append([]string{"build", "--progress", "plain", "--build-context", "attacker=" + filepath.Dir(attacker(testuser.Dir()))}, append(args, ".")...)...)
+	r := a.run(append([]string{"build", "--progress", "plain", "--build-context", "attacker=" + filepath.Dir(a.attacker)}, append(args, ".")...)...)
 	a.check()
 	return r
 }
 
 func (a *attempt) run(args ...string) result {
 	a.t.Helper()
-	cmd := a.command(args...)
+	return a.await(a.command(args...))
+}
+
+// await runs a command to its end, which must come soon.
+func (a *attempt) await(cmd *exec.Cmd) result {
+	a.t.Helper()
+	a.prepare(cmd)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	began := time.Now()
@@ -154,7 +168,7 @@ func (a *attempt) run(args ...string) result {
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		a.t.Fatal(err, exit)
 	}
-	if usage, ok := cmd.ProcessState.SysUsage().(*unix.Rusage); ok {
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		r.memory = usage.Maxrss << 10
 	}
 	if strings.Contains(r.output, "panic:") || strings.Contains(r.output, "goroutine 1") {

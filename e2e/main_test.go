@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -20,11 +21,16 @@ func TestMain(m *testing.M) { os.Exit(testuser.Run(m, prepare)) }
 
 // prepare builds what the tests need: the program, and the image that scripts build on.
 func prepare(ctx context.Context, dir string) error {
-	for source, to := range map[string]string{"../cmd/builder": program(dir), "./attacker": attacker(dir)} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to, source)
-		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0")
+	for _, p := range []struct{ source, to, architecture string }{
+		{"../cmd/builder", program(dir), runtime.GOARCH},
+		{"./attacker", attacker(dir), runtime.GOARCH},
+		{"./attacker", attackerOf(dir, "386"), "386"},
+		{"./attacker", attackerOf(dir, "arm64"), "arm64"},
+	} {
+		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", p.to, p.source)
+		cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOARCH="+p.architecture)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building %s: %w: %s", source, err, out)
+			return fmt.Errorf("building %s: %w: %s", p.source, err, out)
 		}
 	}
 	index, err := toyimage.Index(ctx, v1.Platform{OS: "linux", Architecture: "amd64"}, v1.Platform{OS: "linux", Architecture: "arm64"})
@@ -46,5 +52,10 @@ func program(dir string) string { return filepath.Join(dir, "bin", "builder") }
 
 // attacker is the path of the program that attacks from inside of a sandbox.
 func attacker(dir string) string { return filepath.Join(dir, "attacker", "attacker") }
+
+// attackerOf is that program for another architecture.
+func attackerOf(dir, architecture string) string {
+	return filepath.Join(dir, "attacker-"+architecture, "attacker")
+}
 
 func toybox(dir string) string { return filepath.Join(dir, "toybox") }

@@ -41,6 +41,7 @@ func chain([]string) []string {
 // half of the number of the resource limit that nobody looks at, and leaves a process behind.
 func shed([]string) []string {
 	limit := unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}
-	_, _, _ = unix.Syscall6(unix.SYS_PRLIMIT64, 0, 1<<32|unix.RLIMIT_RTTIME, uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
+	resource := uint64(1)<<32 | unix.RLIMIT_RTTIME
+	_, _, _ = unix.Syscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	return leave([]string{"1"})
 }

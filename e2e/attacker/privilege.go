@@ -54,37 +54,6 @@ func terminal([]string) (found []string) {
 	return found
 }
 
-// calls makes system calls that must be refused.
-func calls([]string) (found []string) {
-	page := make([]byte, 4096)
-	p := uintptr(unsafe.Pointer(&page[0]))
-	for _, c := range []struct {
-		name       string
-		nr         uintptr
-		a, b, c, d uintptr
-	}{
-		{"unshare a user namespace", unix.SYS_UNSHARE, unix.CLONE_NEWUSER, 0, 0, 0},
-		{"unshare a mount namespace", unix.SYS_UNSHARE, unix.CLONE_NEWNS, 0, 0, 0},
-		{"bpf", unix.SYS_BPF, 0, p, 128, 0},
-		{"join a session keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0},
-		{"perf_event_open", unix.SYS_PERF_EVENT_OPEN, p, 0, ^uintptr(0), ^uintptr(0)},
-		{"userfaultfd", unix.SYS_USERFAULTFD, 0, 0, 0, 0},
-		{"io_uring_setup", unix.SYS_IO_URING_SETUP, 1, p, 0, 0},
-		{"a socket of the kernel's ciphers", unix.SYS_SOCKET, unix.AF_ALG, unix.SOCK_SEQPACKET, 0, 0},
-		{"kexec_load", unix.SYS_KEXEC_LOAD, 0, 0, 0, 0},
-		{"init_module", unix.SYS_INIT_MODULE, p, 0, p, 0},
-		{"settimeofday", unix.SYS_SETTIMEOFDAY, p, 0, 0, 0},
-		{"reboot", unix.SYS_REBOOT, 0xfee1dead, 672274793, 0, 0},
-		{"swapon", unix.SYS_SWAPON, p, 0, 0, 0},
-		{"fsopen", unix.SYS_FSOPEN, p, 0, 0, 0},
-	} {
-		if _, _, errno := unix.Syscall6(c.nr, c.a, c.b, c.c, c.d, 0, 0); errno != unix.EPERM && errno != unix.ENOSYS && errno != unix.EAFNOSUPPORT {
-			found = append(found, fmt.Sprintf("%s: %v", c.name, errno))
-		}
-	}
-	return found
-}
-
 // hidden reads what must be hidden and writes what must be read-only.
 func hidden([]string) (found []string) {
 	for _, file := range []string{"/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/interrupts"} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -90,6 +91,25 @@ func limits(args []string) []string {
 		for i := 0; i < len(page); i += 4096 {
 			page[i] = 1
 		}
+	}
+	return nil
+}
+
+// trace traces a process of its own, as debuggers do, which must succeed.
+func trace([]string) []string {
+	runtime.LockOSThread() // which traces
+	self, err := os.Executable()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	cmd := exec.Command(self, "nothing")
+	cmd.SysProcAttr = &unix.SysProcAttr{Ptrace: true}
+	if err := cmd.Start(); err != nil {
+		return []string{"tracing: " + err.Error()}
+	}
+	_ = cmd.Wait() // it has stopped before its first instruction
+	if err := unix.PtraceDetach(cmd.Process.Pid); err != nil {
+		return []string{"going on: " + err.Error()}
 	}
 	return nil
 }

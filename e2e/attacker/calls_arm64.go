@@ -1,0 +1,4 @@
+package main
+
+// foreignCalls are none: there is no other ABI.
+func foreignCalls(uintptr) []call { return nil }
