@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // Check reads all records of the store at path and calls found for each that is damaged, with its path in the store. It
@@ -53,6 +55,9 @@ func eachRecord(path string, visit func(name string, r *record, err error) error
 		return err
 	}
 	for _, name := range names {
+		if wholefile.Unfinished(name) {
+			continue
+		}
 		short, err := filepath.Rel(path, name)
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ package cache
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -190,5 +191,20 @@ func TestLock(t *testing.T) {
 	unlock()
 	if err := <-got; err != nil {
 		t.Error(err)
+	}
+}
+
+// A record that was not finished when its writer was killed is not a damaged one.
+func TestCheckOfUnfinishedRecord(t *testing.T) {
+	d, l := newDir(t)
+	if err := d.Put(t.Context(), solver.Record{Op: id("op"), Content: "by content\n", Layer: l}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.opPath(id("op")), "."+id("key").Hex+".new-1"), []byte("hal"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	count, err := Check(d.Path, func(name string, problem error) error { return fmt.Errorf("%s: %w", name, problem) })
+	if count != 1 || err != nil {
+		t.Errorf("checked %d records: %v", count, err)
 	}
 }

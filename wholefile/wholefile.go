@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Write writes content to the file called name, which gets mode whatever the umask is.
@@ -18,7 +19,7 @@ func Write(name string, mode fs.FileMode, content []byte) error {
 
 // Create is [Write] for what write writes.
 func Create(name string, mode fs.FileMode, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".new-")
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+unfinished)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
@@ -31,4 +32,13 @@ func Create(name string, mode fs.FileMode, write func(io.Writer) error) error {
 		return errors.Join(fmt.Errorf("writing %s: %w", name, err), os.Remove(f.Name()))
 	}
 	return nil
+}
+
+const unfinished = ".new-"
+
+// Unfinished reports whether a file is one that is still being written under another name, or never will be because its
+// writer was killed.
+func Unfinished(name string) bool {
+	base := filepath.Base(name)
+	return strings.HasPrefix(base, ".") && strings.Contains(base, unfinished)
 }

@@ -51,3 +51,18 @@ func TestNoDirectory(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What is being written is known by its name.
+func TestUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	err := Create(filepath.Join(dir, "file"), 0o600, func(io.Writer) error {
+		names, err := os.ReadDir(dir)
+		if err == nil && (len(names) != 1 || !Unfinished(filepath.Join(dir, names[0].Name()))) {
+			t.Errorf("%v is not unfinished", names)
+		}
+		return err
+	})
+	if err != nil || Unfinished(filepath.Join(dir, "file")) {
+		t.Errorf("the file is unfinished: %v", err)
+	}
+}

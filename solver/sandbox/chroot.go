@@ -77,7 +77,9 @@ func (h *Host) runChroot(ctx context.Context, s *Spec, stdio [3]*os.File) error 
 	if undoing := p.undo(); err == nil {
 		err = undoing
 	}
-	c.root.removeStubs()
+	if left := c.root.removeStubs(); err == nil {
+		err = left
+	}
 	return group.explain(err)
 }
 

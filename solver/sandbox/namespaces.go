@@ -97,7 +97,8 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdio [3]*os.File) erro
 		h.private()
 	}
 	c := &command{host: h, spec: s, group: group, userns: userns, stdio: stdio}
-	outside, err := os.Open("/proc/self/ns/mnt")
+	// Not that of /proc/self, whose first thread may be running another command.
+	outside, err := os.Open("/proc/thread-self/ns/mnt")
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,9 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdio [3]*os.File) erro
 		if leaving := unix.Setns(int(outside.Fd()), unix.CLONE_NEWNS); err == nil && leaving != nil {
 			err = fmt.Errorf("leaving the sandbox: %w", leaving)
 		}
-		c.root.removeStubs()
+		if left := c.root.removeStubs(); err == nil {
+			err = left
+		}
 		result <- err
 	}()
 	err = group.explain(<-result)

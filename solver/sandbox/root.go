@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -123,14 +124,33 @@ func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
 
 // removeStubs removes the mount points that were made, except those that the command put something
 // else in place of or into, and gives their parents the times that they would have without.
-func (r *root) removeStubs() {
+func (r *root) removeStubs() (err error) {
 	for _, s := range slices.Backward(r.stubs) {
-		if times, err := s.parentTimes(); err == nil && s.remove() {
+		if err == nil {
+			err = s.free()
+		}
+		if times, failed := s.parentTimes(); failed == nil && err == nil && s.remove() {
 			_ = unix.UtimesNanoAt(int(s.parent.Fd()), "", times[:], unix.AT_EMPTY_PATH)
 		}
 		s.parent.Close()
 	}
 	r.stubs = nil
+	return err
+}
+
+// free waits until nothing is mounted upon the stub. That is so when the mount namespace of the command has ended, which
+// it does late if a program of the machine, one that watches processes say, is just looking into it.
+func (s *stub) free() error {
+	for end := time.Now().Add(grace); ; time.Sleep(10 * time.Millisecond) {
+		var st unix.Statx_t
+		err := unix.Statx(int(s.parent.Fd()), s.name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO, &st)
+		if err != nil || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+			return nil //nolint:nilerr // the command has removed it
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("removing the mount point %s: another process keeps the mount namespace of the command", s.name)
+		}
+	}
 }
 
 // parentTimes returns the times that the directory of the stub would have if there had been none: those
