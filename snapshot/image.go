@@ -70,7 +70,18 @@ func (i *imageLayer) layer(ctx context.Context, diffID v1.Hash) *Layer {
 		dir:     sync.OnceValues(func() (*os.File, error) { return i.open(ctx) }),
 	}
 	l.fs = sync.OnceValues(func() (FS, error) { return openFS(l.dir) })
+	l.measured = i.measured
 	return l
+}
+
+// measured returns what the files of the layer add up to, if it is unpacked.
+func (i *imageLayer) measured() (int64, bool) {
+	dir, record, err := i.store.openTree(i.chain)
+	if err != nil {
+		return 0, false
+	}
+	dir.Close()
+	return record.Size, true
 }
 
 // open returns the unpacked layer, unpacking it unless that was done before or is being done by another

@@ -36,6 +36,8 @@ type Layer struct {
 	created time.Time
 	// fs returns the layer for reading, without unpacking it if it is small.
 	fs func() (FS, error)
+	// measured returns what the files of a layer from elsewhere add up to, if it was unpacked; nil if nobody knows.
+	measured func() (int64, bool)
 	// keep makes sure that the layer is in the store under its content ID.
 	keep func() error
 	// packing is how the packed form was asked for first, nil if it was not.
@@ -127,6 +129,31 @@ func (l *Layer) Created() (time.Time, error) {
 
 // packed is the layer as it is packed if nobody says how.
 func (l *Layer) packed() *Packed { return &Packed{l, DefaultCompression()} }
+
+// MinSize is what the files of the layer add up to at least, in bytes. It is exact for one that was made or unpacked
+// here; one that was not fetched counts with the size of its blob.
+func (l *Layer) MinSize() (int64, error) {
+	if l.measured != nil {
+		if size, ok := l.measured(); ok {
+			return size, nil
+		}
+	}
+	if l.blob != nil {
+		return l.blob.Size()
+	}
+	tree, err := l.fs()
+	if err != nil {
+		return 0, err
+	}
+	var size int64
+	for e, err := range Walk(tree, "") {
+		if err != nil {
+			return 0, err
+		}
+		size += e.Size
+	}
+	return size, nil
+}
 
 // Unwrap returns the layer as it came from elsewhere, nil if it was made here.
 func (l *Layer) Unwrap() v1.Layer { return l.blob }

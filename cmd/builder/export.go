@@ -30,6 +30,9 @@ func (b *build) export(ctx context.Context, trees []solver.Tree) error {
 	if b.verify != nil {
 		return b.compare(ctx, trees)
 	}
+	if err := b.fit(trees); err != nil {
+		return err
+	}
 	var all []exporter.Written
 	for i := range b.outputs {
 		out := &b.outputs[i]

@@ -36,8 +36,10 @@ type buildOptions struct {
 	buildArgs map[string]string
 	labels    map[string]string
 	contexts  map[string]string
-	secrets   map[string]secretSource
-	agents    map[string]string
+	// service is what --for names; nil if it is not given.
+	service *preset
+	secrets map[string]secretSource
+	agents  map[string]string
 	// keys are the files with private keys that an agent is to be made of.
 	keys      map[string][]string
 	hosts     []solver.HostEntry

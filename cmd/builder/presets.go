@@ -12,6 +12,7 @@ import (
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/platforms"
 	"github.com/seed-298d225e/builder/snapshot"
+	"github.com/seed-298d225e/builder/solver"
 )
 
 // preset is what a service that runs containers takes: --for. What is asked for and would not be taken is refused
@@ -28,22 +29,24 @@ type preset struct {
 	compressions []snapshot.CompressionKind
 	// dockerTypes are used, because old versions know no others.
 	dockerTypes bool
+	// largest is how many bytes the files of all layers may have, 0 if there is no bound.
+	largest int64
 }
 
-// presets are the services that are known.
+// presets are the services that are known. docs/OUTPUTS.md names where the services say so.
 func presets() []preset {
 	gzip := []snapshot.CompressionKind{snapshot.Gzip}
-	all := []snapshot.CompressionKind{snapshot.Gzip, snapshot.Zstd, snapshot.EStargz, snapshot.Uncompressed}
+	both := []snapshot.CompressionKind{snapshot.Gzip, snapshot.Zstd}
 	lazy := []snapshot.CompressionKind{snapshot.Gzip, snapshot.Zstd, snapshot.EStargz}
 	linux := []string{"linux/amd64", "linux/arm64"}
 	aws := append([]string{"windows/amd64"}, linux...)
 	return []preset{
-		{name: "lambda", service: "AWS Lambda", single: true, platforms: linux, compression: snapshot.Gzip, compressions: gzip},
+		{name: "lambda", service: "AWS Lambda", single: true, platforms: linux, compression: snapshot.Gzip, compressions: gzip, largest: 10 << 30},
 		{name: "ecs", service: "Amazon ECS", platforms: aws, compression: snapshot.Gzip, compressions: lazy},
-		{name: "fargate", service: "AWS Fargate", platforms: aws, compression: snapshot.Zstd, compressions: lazy},
-		{name: "cloudrun", service: "Cloud Run", platforms: nil, needs: "linux/amd64", compression: snapshot.Gzip, compressions: gzip},
+		{name: "fargate", service: "AWS Fargate", platforms: aws, compression: snapshot.Zstd, compressions: lazy, largest: 200 << 30},
+		{name: "cloudrun", service: "Cloud Run", needs: "linux/amd64", compression: snapshot.Gzip, compressions: both},
 		{name: "kubernetes", service: "Kubernetes", compression: snapshot.Gzip, compressions: lazy},
-		{name: "docker", service: "Docker of any age", compression: snapshot.Gzip, compressions: all[:1], dockerTypes: true},
+		{name: "docker", service: "Docker of any age", compression: snapshot.Gzip, compressions: gzip, dockerTypes: true},
 	}
 }
 
@@ -64,6 +67,7 @@ func (o *buildOptions) readPreset() error {
 	if err := known[i].takes(o.platforms); err != nil {
 		return fmt.Errorf("--for=%s: %w", o.preset, err)
 	}
+	o.service = &known[i]
 	for n := range o.outputs {
 		if err := known[i].apply(&o.outputs[n]); err != nil {
 			return fmt.Errorf("--for=%s: %w", o.preset, err)
@@ -113,6 +117,44 @@ func (p *preset) apply(spec *outputSpec) error {
 	if way == nil && p.compression != snapshot.Gzip {
 		spec.compression.kind = string(p.compression)
 		return spec.compression.check()
+	}
+	return nil
+}
+
+// fits checks the sizes of the layers of an image.
+func (p *preset) fits(layers []int64) error {
+	var size int64
+	for _, l := range layers {
+		size += l
+	}
+	if p.largest > 0 && size > p.largest {
+		return fmt.Errorf("%s takes images of at most %d GiB uncompressed, and the files of this one have %.1f: leave out what is not needed at run time",
+			p.service, p.largest>>30, float64(size)/(1<<30))
+	}
+	return nil
+}
+
+// fit checks the sizes of the images that were built. Layers of a base that were not fetched count with what they have
+// compressed.
+func (b *build) fit(trees []solver.Tree) error {
+	if b.service == nil || b.service.largest == 0 {
+		return nil
+	}
+	for _, t := range trees {
+		sizes := make([]int64, len(t.Layers))
+		for i, l := range t.Layers {
+			measure := l.Size
+			if ours, ok := l.(*snapshot.Layer); ok {
+				measure = ours.MinSize
+			}
+			var err error
+			if sizes[i], err = measure(); err != nil {
+				return err
+			}
+		}
+		if err := b.service.fits(sizes); err != nil {
+			return fmt.Errorf("--for=%s: %w", b.preset, err)
+		}
 	}
 	return nil
 }

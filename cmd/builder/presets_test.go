@@ -41,6 +41,8 @@ func TestPresets(t *testing.T) {
 		{args: "--for fargate --platform linux/amd64 -o type=registry,name=r.io/a,compression=gzip", kind: snapshot.Gzip},
 		{args: "--for ecs -t r.io/a --platform linux/amd64"},
 		{args: "--for cloudrun -t r.io/a --platform linux/amd64,linux/arm64"},
+		{args: "--for cloudrun --platform linux/amd64 -o type=registry,name=r.io/a,compression=zstd", kind: snapshot.Zstd},
+		{args: "--for cloudrun --platform linux/amd64 -o type=registry,name=r.io/a,compression=estargz", refused: "Cloud Run is not known to take layers compressed with estargz"},
 		{args: "--for cloudrun -t r.io/a --platform linux/arm64", refused: "Cloud Run runs linux/amd64, and this is for linux/arm64"},
 		{args: "--for kubernetes -t r.io/a --platform linux/s390x"},
 		{args: "--for docker -t r.io/a --platform linux/amd64", docker: true},
@@ -63,6 +65,30 @@ func TestPresets(t *testing.T) {
 		}
 		if kind != c.kind || o.outputs[0].dockerTypes != c.docker {
 			t.Errorf("%s: got %q, %t", c.args, kind, o.outputs[0].dockerTypes)
+		}
+	}
+}
+
+// Lambda takes 10 GB of files, however many layers they are in; Kubernetes does not count.
+func TestSizes(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		layers  []int64
+		refused string
+	}{
+		{"lambda", []int64{5 << 30, 5 << 30}, ""},
+		{"lambda", []int64{5 << 30, 5 << 30, 1}, "AWS Lambda takes images of at most 10 GiB uncompressed, and the files of this one have 10.0: "},
+		{"fargate", []int64{201 << 30}, "AWS Fargate takes images of at most 200 GiB uncompressed, and the files of this one have 201.0"},
+		{"kubernetes", []int64{1 << 50}, ""},
+	} {
+		for _, p := range presets() {
+			if p.name != c.name {
+				continue
+			}
+			err := p.fits(c.layers)
+			if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
+				t.Errorf("%s %d: got %v, want %q", c.name, c.layers, err, c.refused)
+			}
 		}
 	}
 }
