@@ -141,16 +141,26 @@ func (r *root) removeStubs() (err error) {
 // free waits until nothing is mounted upon the stub. That is so when the mount namespace of the command has ended, which
 // it does late if a program of the machine, one that watches processes say, is just looking into it.
 func (s *stub) free() error {
-	for end := time.Now().Add(grace); ; time.Sleep(10 * time.Millisecond) {
-		var st unix.Statx_t
-		err := unix.Statx(int(s.parent.Fd()), s.name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO, &st)
-		if err != nil || st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
-			return nil //nolint:nilerr // the command has removed it
-		}
-		if time.Now().After(end) {
+	if !s.mounted() {
+		return nil
+	}
+	tick := time.NewTicker(10 * time.Millisecond) // the kernel tells nobody
+	defer tick.Stop()
+	for end := time.After(grace); s.mounted(); {
+		select {
+		case <-tick.C:
+		case <-end:
 			return fmt.Errorf("removing the mount point %s: another process keeps the mount namespace of the command", s.name)
 		}
 	}
+	return nil
+}
+
+// mounted reports whether something is mounted upon the stub.
+func (s *stub) mounted() bool {
+	var st unix.Statx_t
+	err := unix.Statx(int(s.parent.Fd()), s.name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_INO, &st)
+	return err == nil && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
 }
 
 // parentTimes returns the times that the directory of the stub would have if there had been none: those
