@@ -27,6 +27,14 @@ const suite = "bookworm"
 // architectures are those that images are built for. This machine is of one of them.
 func architectures() []string { return []string{"amd64", "arm64"} }
 
+// prepareMore prepares what the tests with this tag need.
+func prepareMore(ctx context.Context, dir string) error {
+	if err := prepareDebian(ctx, dir); err != nil {
+		return err
+	}
+	return prepareRoot(ctx, dir)
+}
+
 // prepareDebian copies the Go distribution to where the tests' user can read it.
 func prepareDebian(ctx context.Context, dir string) error {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()

@@ -44,7 +44,7 @@ func prepare(ctx context.Context, dir string) error {
 	if err := path.AppendIndex(index); err != nil {
 		return err
 	}
-	return prepareDebian(ctx, dir)
+	return prepareMore(ctx, dir)
 }
 
 // program is the path of builder, toybox that of a layout with the image that scripts build on.

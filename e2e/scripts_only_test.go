@@ -4,5 +4,5 @@ package e2e
 
 import "context"
 
-// prepareDebian prepares nothing: only the scripts are run.
-func prepareDebian(context.Context, string) error { return nil }
+// prepareMore prepares nothing: only the scripts are run.
+func prepareMore(context.Context, string) error { return nil }
