@@ -15,13 +15,30 @@ import (
 )
 
 // Lock waits until no other process runs the step with a key. The kernel lets go of the lock of one
-// that dies.
+// that dies. Nothing is left of a lock that was let go of.
 func (d *Dir) Lock(ctx context.Context, key v1.Hash) (unlock func(), waited bool, err error) {
-	f, waited, err := lockFile(ctx, filepath.Join(d.Path, "locks"), "step-"+key.Hex)
-	if err != nil {
-		return nil, waited, fmt.Errorf("locking a step: %w", err)
+	name := filepath.Join(d.Path, "locks", "step-"+key.Hex)
+	for {
+		f, again, err := lockFile(ctx, filepath.Dir(name), filepath.Base(name))
+		waited = waited || again
+		if err != nil {
+			return nil, waited, fmt.Errorf("locking a step: %w", err)
+		}
+		if isAt(f, name) {
+			return func() { _ = os.Remove(name); f.Close() }, waited, nil
+		}
+		f.Close() // who held it has removed it: another lock has its name, or will have
 	}
-	return func() { f.Close() }, waited, nil
+}
+
+// isAt reports whether f is still the file called name.
+func isAt(f *os.File, name string) bool {
+	open, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(name)
+	return err == nil && os.SameFile(open, there)
 }
 
 // lockFile locks a file of a directory, both of which are made if they are missing, as long as it is open.

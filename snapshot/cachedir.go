@@ -76,11 +76,8 @@ func (s *Store) cachePath(name string) string {
 }
 
 func (s *Store) openCache(ctx context.Context, dir, name string, sharing Sharing, fill func(*os.File) error) (*CacheDir, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
 	how := map[Sharing]int{Shared: unix.LOCK_SH, Private: unix.LOCK_EX | unix.LOCK_NB, Locked: unix.LOCK_EX}[sharing]
-	lock, err := lockWaiting(ctx, filepath.Join(dir, "lock"), how)
+	lock, err := lockRemovable(ctx, filepath.Join(dir, "lock"), how)
 	if err != nil {
 		return nil, err
 	}
@@ -119,30 +116,6 @@ func (s *Store) makeCache(dir, name string, fill func(*os.File) error) (*os.File
 		return nil, err
 	}
 	return openDir(filepath.Join(dir, "data"))
-}
-
-// lockWaiting locks a file and waits for that until ctx is done.
-func lockWaiting(ctx context.Context, name string, how int) (*os.File, error) {
-	type result struct {
-		f   *os.File
-		err error
-	}
-	locked := make(chan result, 1)
-	go func() {
-		f, err := lockFile(name, how)
-		locked <- result{f, err}
-	}()
-	select {
-	case r := <-locked:
-		return r.f, r.err
-	case <-ctx.Done():
-		go func() { // the lock is let go of when it comes
-			if r := <-locked; r.err == nil {
-				r.f.Close()
-			}
-		}()
-		return nil, context.Cause(ctx)
-	}
 }
 
 // WriteTree writes entries into an empty directory.

@@ -10,12 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 )
 
 // unpackLimit is how many layers of an image are unpacked at once.
@@ -169,17 +167,4 @@ func viewOf(layers []*Layer) (*View, error) {
 		return nil, err
 	}
 	return NewView(trees...), nil
-}
-
-// lockName waits until no other process holds the lock called name.
-func (s *Store) lockName(ctx context.Context, name string) (unlock func(), err error) {
-	dir := filepath.Join(s.path, "locks")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	lock, err := lockWaiting(ctx, filepath.Join(dir, name), unix.LOCK_EX)
-	if err != nil {
-		return nil, err
-	}
-	return func() { lock.Close() }, nil
 }

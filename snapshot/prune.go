@@ -62,6 +62,7 @@ func (s *Store) prune(p Prune) (removed []Object, err error) {
 			removed = append(removed, o)
 		}
 	}
+	s.sweepLocks()
 	return removed, nil
 }
 
@@ -120,7 +121,8 @@ func (s *Store) remove(o Object) (bool, error) {
 
 // removeCache removes a cache directory unless a command holds it.
 func (s *Store) removeCache(dir string) (bool, error) {
-	lock, err := lockExisting(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB)
+	name := filepath.Join(dir, "lock")
+	lock, err := lockExisting(name, unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -128,15 +130,21 @@ func (s *Store) removeCache(dir string) (bool, error) {
 		return false, err
 	}
 	defer lock.Close()
+	if !isAt(lock, name) {
+		return false, nil
+	}
 	aside := s.temporary("trash")
 	if err := os.Rename(filepath.Join(dir, "data"), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if err := os.RemoveAll(aside); err != nil {
+	if err := os.Remove(filepath.Join(dir, "rec")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	// The lock itself stays: another process may be waiting for it.
-	return true, os.RemoveAll(filepath.Join(dir, "rec"))
+	if err := os.Remove(name); err != nil {
+		return false, err
+	}
+	_ = os.Remove(dir) // unless another process is making it anew
+	return true, os.RemoveAll(aside)
 }
 
 // Bound keeps the store below a size in bytes, looking at most once in an hour.

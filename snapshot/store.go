@@ -182,32 +182,6 @@ func (s *Store) makeTemporary() error {
 	return os.Rename(dir, s.tmp)
 }
 
-// lockFile opens a file, makes it if it is missing, and locks it as long as it is open. The kernel lets go
-// of the lock however the process ends.
-func lockFile(name string, how int) (*os.File, error) { return openLocked(name, os.O_CREATE, how) }
-
-// lockExisting does the same with a file of another process. One that is missing is an error: what is locked with it is
-// being removed, and would not be if there were a new file in it.
-func lockExisting(name string, how int) (*os.File, error) { return openLocked(name, 0, how) }
-
-func openLocked(name string, flag, how int) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|flag, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err = unix.Flock(int(f.Fd()), how)
-		if !errors.Is(err, unix.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("locking %s: %w", name, err)
-	}
-	return f, nil
-}
-
 // removeLeftovers removes what processes were making that have died. Errors do not matter: another
 // process may be doing the same.
 func (s *Store) removeLeftovers() {

@@ -128,7 +128,7 @@ func (s *Store) blobs() (all []Object, err error) {
 	return all, err
 }
 
-// cacheMounts lists the cache directories. Of one that was removed the lock is left, which is not an object.
+// cacheMounts lists the cache directories. One that is being made or removed is not an object.
 func (s *Store) cacheMounts() (all []Object, err error) {
 	err = s.list("caches", func(name string, info fs.FileInfo) error {
 		if _, err := os.Lstat(filepath.Join(s.path, name, "data")); errors.Is(err, fs.ErrNotExist) {

@@ -336,6 +336,7 @@ func (b *build) run(ctx context.Context, n *node, inputs []Tree) (Tree, error) {
 func (b *build) runUntil(ctx context.Context, n *node, inputs []Tree) (Tree, error) {
 	unlock, r, err := b.lock(ctx, n, inputs)
 	if err != nil {
+		unlock()
 		return Tree{}, b.failed(n, err)
 	}
 	if r != nil {
@@ -398,9 +399,13 @@ func (b *build) lock(ctx context.Context, n *node, inputs []Tree) (unlock func()
 	if err != nil {
 		return unlock, nil, err
 	}
-	unlock, waited, err := b.Cache.Lock(ctx, key.Hash())
-	if err != nil || !waited {
+	locked, waited, err := b.Cache.Lock(ctx, key.Hash())
+	if err != nil {
 		return unlock, nil, err
+	}
+	unlock = locked
+	if !waited {
+		return unlock, nil, nil
 	}
 	r = b.lookup(ctx, n, key)
 	if r == nil {
