@@ -89,13 +89,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 // route is a request for something in a repository.
 type route struct{ repository, kind, reference string }
 
-var routes = regexp.MustCompile(`^/v2/(` + repositoryName + `)/(?:(manifests)/(` + tagName + `|` + digestName + `)|blobs/(uploads)/([0-9a-f]{0,64}))$`)
+var routes = regexp.MustCompile(`^/v2/(` + repositoryName + `)/(?:(manifests)/([^/]+)|blobs/(uploads)/([0-9a-f]*))$`)
+
+// maxUploadName is how long the name of an upload may be.
+const maxUploadName = 64
 
 // parseRoute takes the path of a request apart. Only allowed names are a route, so every part of one can
 // stand in a file name.
 func parseRoute(path string) (route, bool) {
 	match := routes.FindStringSubmatch(path)
-	if match == nil {
+	if match == nil || match[2] != "" && checkReference(match[3]) != nil || len(match[5]) > maxUploadName {
 		return route{}, false
 	}
 	return route{match[1], match[2] + match[4], match[3] + match[5]}, true

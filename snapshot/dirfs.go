@@ -25,16 +25,17 @@ type Dir struct {
 	root *os.File
 	// owners are those of files that cannot record them, see treeDir.
 	owners map[string]ownership.Record
-	// sockets: they are shown, as empty files.
-	sockets bool
+	// foreign: it is not a tree of ours, see NewForeignDir.
+	foreign bool
 }
 
 // NewDir returns the FS of an open directory, which must stay open as long as the FS is used. Sockets are not
 // part of it.
 func NewDir(root *os.File) Dir { return Dir{root: root} }
 
-// WithSockets returns the same FS with sockets as empty files, which is what BuildKit makes of those in a context.
-func (d Dir) WithSockets() Dir { return Dir{root: d.root, sockets: true} }
+// NewForeignDir is [NewDir] for a directory of the user: sockets are empty files, as in a context of BuildKit's, and
+// extended attributes are not looked at, so that none of them can mean anything.
+func NewForeignDir(root *os.File) Dir { return Dir{root: root, foreign: true} }
 
 // Lstat returns the entry of a file.
 func (d Dir) Lstat(name string) (*Entry, error) {
@@ -115,13 +116,16 @@ func (d Dir) stat(dir *os.File, base, name string) (*Entry, error) {
 	case unix.S_IFIFO:
 		e.Kind = Fifo
 	default:
-		if !d.sockets {
+		if !d.foreign {
 			return nil, &fs.PathError{Op: "stat", Path: name, Err: errSocket}
 		}
 		e.Open = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("")), nil }
 	}
 	if err != nil {
 		return nil, err
+	}
+	if d.foreign {
+		return e, nil
 	}
 	if r, ok := d.owners[name]; ok && !e.holdsRecord() {
 		applyRecord(e, r)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -331,4 +332,20 @@ func testScratch(t *testing.T, openStore opener) {
 	s := openStore(t)
 	l := change(t, s, nil, func(r string) { must(t, os.WriteFile(r+"/x", []byte("1"), 0o644)) })
 	wantLines(t, entriesOf(t, l), []string{"f 644 x 1"})
+}
+
+// In a directory of the user no attribute means anything: a file that claims to be a whiteout is a file.
+func TestForeignDirHasNoAttributes(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	must(t, os.WriteFile(name, nil, 0o600))
+	must(t, unix.Setxattr(name, "user.overlay.whiteout", []byte("y"), 0))
+	root, err := os.Open(dir)
+	must(t, err)
+	defer root.Close()
+	e, err := snapshot.NewForeignDir(root).Lstat("f")
+	must(t, err)
+	if e.Kind != snapshot.Regular || e.Xattrs != nil {
+		t.Errorf("it is of kind %v with the attributes %v", e.Kind, e.Xattrs)
+	}
 }

@@ -56,7 +56,7 @@ func (w *Worker) openContext(f *solver.Files) (*contextFS, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &contextFS{dir: snapshot.NewDir(dir).WithSockets(), sums: sums, matches: map[string]patternmatcher.MatchInfo{}}
+	c := &contextFS{dir: snapshot.NewForeignDir(dir), sums: sums, matches: map[string]patternmatcher.MatchInfo{}}
 	if f.Epoch != nil {
 		at := time.Unix(*f.Epoch, 0)
 		c.epoch = &at
@@ -107,7 +107,7 @@ func (c *contextFS) ReadDir(name string) ([]*snapshot.Entry, error) {
 // seen returns e as it is in the context.
 func (c *contextFS) seen(e *snapshot.Entry) *snapshot.Entry {
 	ours := *e
-	ours.UID, ours.GID, ours.Xattrs = 0, 0, nil
+	ours.UID, ours.GID = 0, 0
 	c.sums.Know(&ours)
 	if c.epoch != nil {
 		ours.ModTime = *c.epoch
