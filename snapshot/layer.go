@@ -155,6 +155,18 @@ func (l *Layer) MinSize() (int64, error) {
 	return size, nil
 }
 
+// Here reports whether the layer can be read without fetching anything: it was made here, or has been unpacked.
+func (l *Layer) Here() bool {
+	if l.blob == nil {
+		return true
+	}
+	if l.measured == nil {
+		return false
+	}
+	_, unpacked := l.measured()
+	return unpacked
+}
+
 // Unwrap returns the layer as it came from elsewhere, nil if it was made here.
 func (l *Layer) Unwrap() v1.Layer { return l.blob }
 

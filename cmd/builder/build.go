@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -203,6 +204,7 @@ func (b *build) solve(ctx context.Context) error {
 		return err
 	}
 	worker.HTTP = b.downloadLocked
+	worker.Sparing = !slices.ContainsFunc(b.outputs, output.takesLayers)
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	b.guard.stop = stop

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,9 +40,11 @@ func (s *images) Layers(ctx context.Context, op solver.Image) ([]v1.Layer, error
 	return image.Layers(ctx), nil
 }
 
-// Mentions implements ops.Images. Of an image that is not known everything may be true.
-func (s *images) Mentions(op solver.Image, text string) bool {
+// Config implements ops.Images.
+func (s *images) Config(op solver.Image) []byte {
 	known, _ := s.byRef.Load(op.Ref)
-	image, ok := known.(*registry.Image)
-	return !ok || bytes.Contains(image.RawConfig, []byte(text))
+	if image, ok := known.(*registry.Image); ok {
+		return image.RawConfig
+	}
+	return nil
 }

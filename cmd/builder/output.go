@@ -105,6 +105,16 @@ func (out *output) ships() bool {
 	return false
 }
 
+// takesLayers reports whether an output brings the layers of base images to this machine.
+func (out output) takesLayers() bool {
+	switch out.spec.kind {
+	case outputOCI, outputDocker, outputLoad, outputLocal, outputTar:
+		return true
+	case outputImage, outputCacheOnly: // a registry has them, or gets them from another one
+	}
+	return false
+}
+
 // image reports whether an output takes an image, rather than its files or nothing.
 func (spec *outputSpec) image() bool {
 	switch spec.kind {

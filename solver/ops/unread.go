@@ -3,10 +3,12 @@
 package ops
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/seed-298d225e/builder/snapshot"
@@ -14,17 +16,19 @@ import (
 )
 
 // Where a COPY writes may depend on what the image holds: a directory is copied into, a link is written through.
-// To know that, the layers of the image have to be fetched, and if no command runs on it that is all they are
-// fetched for. So the image is not read when a single regular file is copied to a name directly below the root
-// for which three things hold:
+// To know that, the layers of the image have to be read, and if no command runs on them and the result goes where they
+// are, that is all they are fetched for. So of a build that is sparing an image that is elsewhere is not read when a single
+// regular file is copied to a name directly below the root for which four things hold:
 //
 //   - it looks like that of a file and of nothing else: letters, digits, and an extension;
 //   - neither the history of the image nor anything else in its config contains it: not the instruction that
 //     would have made it, nor a command that would have linked it;
+//   - no instruction after the first filled the root with what its text does not tell (see [fillsRoot]);
 //   - no layer of the build itself has it, which is looked at.
 //
-// Then nothing of that name is in the image. The rule does not ask what happens to be in the store, so the result
-// is the same on every machine.
+// Then nothing of that name is taken to be in the image, unless it is a file, which is replaced in any case. What this
+// gets wrong is a link or a directory of such a name that a command has made without naming it. Layers that are here, or
+// will be because the result is written here, are read: then there is nothing to save.
 
 // fileName is a name that looks like that of a file. Directories are called like "conf.d".
 var fileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*\.([A-Za-z0-9]{2,8}|[abce-z])$`)
@@ -33,6 +37,9 @@ var fileName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*\.([A-Za-z0-9]{2
 func (w *Worker) target(v *solver.Vertex, op solver.Copy, inputs []solver.Tree) (*snapshot.View, error) {
 	if op.Link {
 		return w.view(solver.Tree{})
+	}
+	if !w.Sparing {
+		return w.view(inputs[0])
 	}
 	free, err := w.freeName(v, op, inputs)
 	if err != nil {
@@ -55,7 +62,10 @@ func (w *Worker) freeName(v *solver.Vertex, op solver.Copy, inputs []solver.Tree
 		return "", nil
 	}
 	image, ok := bottom(v).Op.(solver.Image)
-	if !ok || w.Images.Mentions(image, name) {
+	if !ok || image.Layout != "" || isHere(inputs[0]) {
+		return "", nil
+	}
+	if config := w.Images.Config(image); config == nil || bytes.Contains(config, []byte(name)) || fillsRoot(config) {
 		return "", nil
 	}
 	fsys, err := w.fs(inputs[source.Input])
@@ -70,6 +80,12 @@ func (w *Worker) freeName(v *solver.Vertex, op solver.Copy, inputs []solver.Tree
 		return "", err
 	}
 	return name, nil
+}
+
+// isHere reports whether a tree can be read without fetching any of it.
+func isHere(t solver.Tree) bool {
+	all, err := layers(t)
+	return err == nil && !slices.ContainsFunc(all, func(l *snapshot.Layer) bool { return !l.Here() })
 }
 
 // bottom is the vertex that all below v is built upon.

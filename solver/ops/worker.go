@@ -25,8 +25,8 @@ import (
 type Images interface {
 	// Layers returns the layers of a resolved image, lowest first, without moving their data.
 	Layers(ctx context.Context, image solver.Image) ([]v1.Layer, error)
-	// Mentions reports whether a text is anywhere in the config of a resolved image, such as in its history.
-	Mentions(image solver.Image, text string) bool
+	// Config returns the config of a resolved image as it is, nil if it is not known.
+	Config(image solver.Image) []byte
 }
 
 // Worker does what vertices say. Its fields are set before it is used, and not changed then.
@@ -55,6 +55,10 @@ type Worker struct {
 	// the error is the one of reading the layer, nil permits it.
 	Guard  *guard.Guard
 	Leaked func(Leak) error
+
+	// Sparing leaves the layers of an image unread where what its config says will do, because nothing else of the build
+	// fetches them.
+	Sparing bool
 
 	// Resources bounds what each command may use.
 	Resources sandbox.Resources
