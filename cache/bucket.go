@@ -9,13 +9,13 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Bucket keeps objects by name. None is ever changed, but for those that Replace writes.
+// Bucket keeps objects by name.
 type Bucket interface {
 	// Exists reports whether there is an object.
 	Exists(ctx context.Context, name string) (bool, error)
 	// Open opens an object at an offset. A miss is fs.ErrNotExist.
 	Open(ctx context.Context, name string, offset int64) (io.ReadCloser, error)
-	// Write writes an object. One that exists is left alone or written again with the same content.
+	// Write writes an object, in place of one that exists, or else leaves that alone where objects cannot be changed.
 	Write(ctx context.Context, name string, size int64, open func() (io.ReadCloser, error)) error
 	// Replace writes a small object that may be there, OpenLatest opens what was written last.
 	Replace(ctx context.Context, name string, content []byte) error
@@ -91,13 +91,16 @@ func (o *Objects) Share(ctx context.Context, d Document, l v1.Layer) error {
 	if err != nil {
 		return err
 	}
-	names := []string{opName(d.Op)}
-	for _, key := range d.Keys {
-		names = append(names, keyName(key))
+	open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(document)), nil }
+	write := o.write
+	if d.replaces {
+		write = o.Bucket.Write
 	}
-	for _, name := range names {
-		open := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(document)), nil }
-		if err := o.write(ctx, name, int64(len(document)), open); err != nil {
+	if err := o.write(ctx, opName(d.Op), int64(len(document)), open); err != nil {
+		return err
+	}
+	for _, key := range d.Keys {
+		if err := write(ctx, keyName(key), int64(len(document)), open); err != nil {
 			return err
 		}
 	}

@@ -167,6 +167,9 @@ func (l *Layout) Share(ctx context.Context, d Document, blob v1.Layer) error {
 	}
 	return l.change(ctx, func(index *v1.IndexManifest) {
 		for _, key := range d.Keys {
+			if d.replaces {
+				index.Manifests = slices.DeleteFunc(index.Manifests, named(key))
+			}
 			if !slices.ContainsFunc(index.Manifests, named(key)) {
 				image.Annotations = map[string]string{annotationName: key, operationAnnotation: d.Op}
 				index.Manifests = append(index.Manifests, image)

@@ -3,8 +3,10 @@ package cache
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 
@@ -150,28 +152,45 @@ func (r *Registry) push(ctx context.Context, d Document, blob v1.Layer) (*regist
 	return p, manifest, g.Wait()
 }
 
-// tag puts a manifest under the tags of a document. A tag that somebody else has made in the meantime is as good,
-// and may be one that cannot be changed.
+// tag puts a manifest under the tags of a document.
 func (r *Registry) tag(ctx context.Context, p *registry.Pusher, d Document, manifest []byte) error {
-	tags := []name.Tag{r.opTag(d.Op)}
-	for _, key := range d.Keys {
-		tags = append(tags, r.keyTag(key))
-	}
 	var g errgroup.Group
-	for _, t := range tags {
+	g.Go(func() error { return r.add(ctx, p, manifest, r.opTag(d.Op)) })
+	for _, key := range d.Keys {
 		g.Go(func() error {
-			there, err := r.client.Exists(ctx, t)
-			if err != nil || there {
-				return err
+			if d.replaces {
+				return r.replace(ctx, p, d, manifest, key)
 			}
-			err = p.Manifest(ctx, types.OCIManifestSchema1, manifest, t.TagStr())
-			if there, asking := r.client.Exists(ctx, t); err != nil && asking == nil && there {
-				return nil
-			}
-			return err
+			return r.add(ctx, p, manifest, r.keyTag(key))
 		})
 	}
 	return g.Wait()
+}
+
+// add puts a manifest under a tag that does not exist. One that somebody else has made in the meantime is as good,
+// and may be one that cannot be changed.
+func (r *Registry) add(ctx context.Context, p *registry.Pusher, manifest []byte, t name.Tag) error {
+	there, err := r.client.Exists(ctx, t)
+	if err != nil || there {
+		return err
+	}
+	err = p.Manifest(ctx, types.OCIManifestSchema1, manifest, t.TagStr())
+	if there, asking := r.client.Exists(ctx, t); err != nil && asking == nil && there {
+		return nil
+	}
+	return err
+}
+
+// replace puts a manifest under the tag of a key, unless what is there holds the same.
+func (r *Registry) replace(ctx context.Context, p *registry.Pusher, d Document, manifest []byte, key string) error {
+	found, err := r.Find(ctx, v1.Hash{Algorithm: "sha256", Hex: key})
+	if err == nil && found.Content == d.Content && slices.Equal(found.Inputs, d.Inputs) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return p.Manifest(ctx, types.OCIManifestSchema1, manifest, r.keyTag(key).TagStr())
 }
 
 // imageOf makes the image of a document: what registries expect of one, with nothing in it that depends on when

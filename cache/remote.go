@@ -29,7 +29,8 @@ type Remote interface {
 type Writer interface {
 	// Has reports whether there is a document under a key.
 	Has(ctx context.Context, key v1.Hash) (bool, error)
-	// Share puts a document and the blob that it names there, under all its keys.
+	// Share puts a document and the blob that it names there, under all its keys. What is under one already stays, unless the
+	// document replaces it.
 	Share(ctx context.Context, d Document, blob v1.Layer) error
 }
 
@@ -56,6 +57,9 @@ type Document struct {
 	DiffID v1.Hash `json:"diffID"`
 	Digest v1.Hash `json:"digest"`
 	Size   int64   `json:"size"`
+
+	// replaces: what is under the keys is not to be used any more.
+	replaces bool
 }
 
 const documentVersion = 1

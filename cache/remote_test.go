@@ -65,6 +65,22 @@ func contract(t *testing.T, open func() both, damage func(t *testing.T)) {
 	}
 }
 
+// wantReplaced shares a result that was made anew: what was there before does not count any more.
+func wantReplaced(t *testing.T, open func() both) {
+	t.Helper()
+	for n, replaces := range []bool{false, false, true} {
+		blob := packedLayer(t, fmt.Sprint("made ", n))
+		d := documentFor(t, blob, "op of what is made", "made")
+		d.Content, d.replaces = id(fmt.Sprint("made ", n)), replaces
+		if err := open().Share(t.Context(), d, blob); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := open().Find(t.Context(), id("made")); err != nil || (got.Digest == d.Digest) != (n == 0 || replaces) {
+			t.Errorf("sharing number %d, which replaces: %t; got %v, %v", n, replaces, got.Digest, err)
+		}
+	}
+}
+
 func wantMissing(t *testing.T, c both, d Document) {
 	t.Helper()
 	if _, err := c.Find(t.Context(), id("a")); !errors.Is(err, fs.ErrNotExist) {
@@ -236,6 +252,7 @@ func TestRegistry(t *testing.T) {
 				}
 				return c
 			}
+			wantReplaced(t, open)
 			contract(t, open, func(t *testing.T) { damageFiles(t, filepath.Join(dir, "blobs", "sha256")) })
 		})
 	}
@@ -287,6 +304,8 @@ func TestLongPrefix(t *testing.T) {
 
 func TestLayout(t *testing.T) {
 	dir := t.TempDir()
+	replaced := t.TempDir()
+	wantReplaced(t, func() both { return NewLayout(replaced) })
 	contract(t, func() both { return NewLayout(dir) }, func(t *testing.T) { damageFiles(t, filepath.Join(dir, "blobs", "sha256")) })
 }
 

@@ -34,6 +34,7 @@ func TestS3(t *testing.T) {
 			}
 			return &Objects{Bucket: s}
 		}
+		wantReplaced(t, open)
 		contract(t, open, func(t *testing.T) { damageFiles(t, filepath.Join(dir, "bucket", prefix, "blobs", "sha256")) })
 	}
 }

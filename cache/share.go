@@ -86,17 +86,20 @@ func (to *Target) try(ctx context.Context, r solver.Record, layers Layers) {
 	to.fail(ctx, to.share(ctx, r, layers))
 }
 
-// share shares one record. Keys that are there already are left alone.
-func (to *Target) share(ctx context.Context, r solver.Record, layers Layers) error {
-	missing, err := to.missing(ctx, r.Keys())
-	if err != nil || len(missing) == 0 {
+// share shares one record. Keys that are there already are left alone, unless it was made anew.
+func (to *Target) share(ctx context.Context, r solver.Record, layers Layers) (err error) {
+	keys := r.Keys()
+	if !r.Anew {
+		keys, err = to.missing(ctx, keys)
+	}
+	if err != nil || len(keys) == 0 {
 		return err
 	}
 	d, err := describe(r, layers)
 	if err != nil {
 		return err
 	}
-	d.Keys = toHex(missing)
+	d.Keys, d.replaces = toHex(keys), r.Anew
 	return to.writer.Share(ctx, d, r.Layer)
 }
 

@@ -28,8 +28,9 @@ type Record struct {
 	Origins, Below []string
 	// Step is the instruction, for people.
 	Step string
-	// Shipped: the layer is part of a tree that was asked for. That is so for one build and is not remembered.
-	Shipped bool
+	// Shipped: the layer is part of a tree that was asked for. Anew: the step was asked to run, or is built on one that was,
+	// and so the record replaces what is known under its keys. Both are so for one build and are not remembered.
+	Shipped, Anew bool
 }
 
 // Keys returns the keys that the record is found under, that of the content first.
@@ -266,7 +267,7 @@ func (b *build) store(ctx context.Context, n *node, inputs []Tree, r Record) (Re
 	}
 	r = Record{
 		Op: n.op, Layer: r.Layer, Inputs: make([]v1.Hash, len(inputs)), Origins: r.Origins, Below: n.below(),
-		Step: n.v.Step.Text, Shipped: n.shipped,
+		Step: n.v.Step.Text, Shipped: n.shipped, Anew: r.Anew,
 	}
 	for i, t := range inputs {
 		if t.Local != nil {

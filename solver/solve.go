@@ -349,7 +349,7 @@ func (b *build) runUntil(ctx context.Context, n *node, inputs []Tree) (Tree, err
 		return Tree{}, b.failed(n, err)
 	}
 	t := b.finish(n, inputs[0], Record{Layer: l})
-	b.remember(ctx, n, inputs, Record{Layer: l}, unlock) // who waits for the lock wants to find the record
+	b.remember(ctx, n, inputs, Record{Layer: l, Anew: n.fresh}, unlock) // who waits for the lock wants to find the record
 	return t, nil
 }
 
