@@ -142,7 +142,7 @@ func (d Dir) addXattrs(e *Entry, dir *os.File, base string) error {
 	if err != nil || len(xattrs) == 0 {
 		return err
 	}
-	if r, ok := ownership.Parse(xattrs[ownership.Attribute]); ok && !forged(e, r) {
+	if r, ok := ownership.Parse(xattrs[ownership.Attribute]); ok && !forged(e) {
 		applyRecord(e, r)
 	}
 	e.Opaque = e.Kind == Directory && opaqueMark.of(xattrs) == yes

@@ -38,11 +38,9 @@ func contains(ranges []IDRange, id uint32) bool {
 	return false
 }
 
-// forged reports whether a command, and not this program, has recorded r of a file that is another user's: such a
-// user could else make itself programs that run as root, and devices, in the image.
-func forged(e *Entry, r ownership.Record) bool {
-	return int(e.UID) != os.Geteuid() && (r.UID == 0 || r.Device != 0)
-}
+// forged reports whether what is recorded of e's file was not recorded by this program, which does so on files of its
+// own only. The owner of another could else make programs that run as root, and devices, in the image.
+func forged(e *Entry) bool { return int(e.UID) != os.Geteuid() }
 
 // applyRecord gives e what is recorded of its file.
 func applyRecord(e *Entry, r ownership.Record) {

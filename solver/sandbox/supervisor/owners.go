@@ -3,6 +3,7 @@
 package supervisor
 
 import (
+	"maps"
 	"slices"
 	"unsafe"
 
@@ -176,6 +177,7 @@ func ownerCalls() map[string]handled {
 		// Programs fall back on openat, whose arguments can be seen.
 		"openat2": {answer: refuse(unix.ENOSYS)},
 	}
+	maps.Copy(calls, xattrCalls())
 	for _, name := range []string{
 		"chown", "lchown", "fchown", "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid",
 		"setfsuid", "setfsgid", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "setgroups", "getgroups",
