@@ -32,6 +32,8 @@ type Config struct {
 	Connections int
 	// Blobs keeps manifests and configs; nil keeps them as long as the client lives.
 	Blobs Blobs
+	// Pushed remembers where blobs were pushed to; nil remembers it as long as the client lives.
+	Pushed Pushed
 	// Progress, if not nil, is told how many bytes of a transfer have moved. A transfer that succeeds
 	// ends with current equal to total. It is called from many goroutines.
 	Progress func(what string, current, total int64)
@@ -75,6 +77,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Blobs == nil {
 		c.Blobs = &memory{}
+	}
+	if c.Pushed == nil {
+		c.Pushed = forgetful{}
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "builder"

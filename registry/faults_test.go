@@ -157,3 +157,19 @@ func TestSlowerThanTimeouts(t *testing.T) {
 		t.Errorf("it took %s, which shows nothing", took)
 	}
 }
+
+// A storage whose addresses are good for GET alone, and that HEAD is redirected to, does not keep a blob from being sent.
+func TestHeadIsRedirected(t *testing.T) {
+	r := newRegistry(t, nil)
+	storage := newRegistry(t, respond(http.StatusForbidden))
+	r.on(http.MethodHead, "/blobs/", always, respond(http.StatusTemporaryRedirect, "Location", storage.URL+"/x?signature=1"))
+	img := testImage(t)
+	if err := pushImage(t.Context(), newPusher(t, r, impatient()), img, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	wantPushed(t, r, img, "v1")
+	r.faults = nil
+	r.on(http.MethodHead, "/blobs/", always, respond(http.StatusForbidden))
+	err := pushImage(t.Context(), newPusher(t, r, impatient()), testImage(t), "v2")
+	wantError(t, err, "403 Forbidden")
+}

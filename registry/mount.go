@@ -51,8 +51,11 @@ func (c *Client) origin(to name.Repository, l v1.Layer, digest v1.Hash) (name.Re
 		}
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	r, ok := c.places[place{to.RegistryStr(), digest}]
+	c.mu.Unlock()
+	if !ok {
+		r, ok = c.earlier(to.Registry, digest)
+	}
 	return r, ok && elsewhere(r)
 }
 

@@ -2,8 +2,10 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -111,7 +113,7 @@ func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force boo
 			return err
 		}
 		if there {
-			p.to.client.found(p.repo, digest)
+			p.arrived(digest)
 			return nil
 		}
 	}
@@ -129,8 +131,14 @@ func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force boo
 			return err
 		}
 	}
-	p.to.client.found(p.repo, digest)
+	p.arrived(digest)
 	return nil
+}
+
+// arrived remembers that the repository has a blob, also for other processes.
+func (p *Pusher) arrived(digest v1.Hash) {
+	p.to.client.found(p.repo, digest)
+	p.to.client.config.Pushed.Note(p.repo.RegistryStr(), p.repo.RepositoryStr(), digest)
 }
 
 // has reports whether a blob is in the repository. A registry that does not answer that is taken for one
@@ -141,10 +149,24 @@ func (e endpoint) has(ctx context.Context, digest v1.Hash) (bool, error) {
 	switch status(err) {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented, http.StatusBadRequest:
 		return false, nil
+	case http.StatusForbidden:
+		if e.elsewhere(err) { // an address of a storage that is signed for GET
+			return false, nil
+		}
 	}
 	if err != nil {
 		return false, err
 	}
 	resp.Body.Close()
 	return true, nil
+}
+
+// elsewhere reports whether it was another host that answered with err.
+func (e endpoint) elsewhere(err error) bool {
+	answer, ok := errors.AsType[*StatusError](err)
+	if !ok {
+		return false
+	}
+	u, parseErr := url.Parse(answer.URL)
+	return parseErr == nil && !sameOrigin(u, e.host.url())
 }

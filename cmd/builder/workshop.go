@@ -56,7 +56,9 @@ func (w *workshop) open(ctx context.Context, o *buildOptions) (err error) {
 	if err := w.openStore(o.driver); err != nil {
 		return err
 	}
-	if w.client, err = o.newClient(ctx, registry.Config{Blobs: w.store, Progress: w.progress}, outside(w.host)); err != nil {
+	pushed := registry.NewPushedFile(filepath.Join(w.path, "pushed"))
+	w.closing = append(w.closing, func() error { _ = pushed.Save(); return nil }) // what is forgotten is sent again
+	if w.client, err = o.newClient(ctx, registry.Config{Blobs: w.store, Pushed: pushed, Progress: w.progress}, outside(w.host)); err != nil {
 		return err
 	}
 	if err := w.serveKeys(ctx, o); err != nil {

@@ -71,18 +71,25 @@ func TestImmutableTags(t *testing.T) {
 	}
 }
 
-// A layer that goes to two repositories of the registry is sent to one of them and mounted in the other.
+// A layer that goes to two repositories of the registry is sent to one of them and mounted in the other, and so it is in
+// another build.
 func TestMounts(t *testing.T) {
 	p, dir := newProxy(t, inMemory(t)), buildContext(t, dockerfile)
-	code, said := builder(t, "build", "--progress=plain", "-t", p.address+"/first:v1", "-t", p.address+"/second:v1", dir)
-	if code != 0 {
-		t.Fatalf("it exited with %d: %s", code, said)
+	for _, args := range [][]string{
+		{"-t", p.address + "/first:v1", "-t", p.address + "/second:v1"},
+		{"-t", p.address + "/third:v1"},
+	} {
+		code, said := builder(t, append(append([]string{"build", "--progress=plain"}, args...), dir)...)
+		if code != 0 {
+			t.Fatalf("%q: it exited with %d: %s", args, code, said)
+		}
 	}
 	if _, sent := p.counts(); sent > blobSize+1<<20 {
 		t.Errorf("%d bytes were sent", sent)
 	}
-	whole(t, p.address+"/first:v1")
-	whole(t, p.address+"/second:v1")
+	for _, repo := range []string{"/first:v1", "/second:v1", "/third:v1"} {
+		whole(t, p.address+repo)
+	}
 }
 
 // An upload that is cut off goes on, or begins anew, and is whole in the end.
