@@ -176,3 +176,18 @@ func TestLimits(t *testing.T) {
 	a.refused(a.build(attack("limits", "memory", "400"), "--memory", "64m", "-o", "type=cacheonly"), "memory")
 	a.works()
 }
+
+// s-pids: a command that starts processes without an end is refused one, with or without control groups, and by
+// default too.
+func TestForkBomb(t *testing.T) {
+	registry := startRegistry(t)
+	pushToybox(t, registry+"/toybox")
+	for _, sandbox := range []string{"userns", "single"} {
+		t.Run(sandbox, func(t *testing.T) {
+			a := newAttempt(t, registry)
+			a.built(a.build(attack("bomb", "1000"), "--sandbox", sandbox, "--pids-limit", "200", "-o", "type=cacheonly"))
+			a.built(a.build("FROM TOYBOX\nRUN test \"$(ulimit -u)\" -le 8192\n", "--sandbox", sandbox, "-o", "type=cacheonly"))
+			a.works()
+		})
+	}
+}

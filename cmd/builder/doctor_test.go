@@ -81,7 +81,7 @@ func TestAskRegistries(t *testing.T) {
 func TestReadResources(t *testing.T) {
 	f := resourceFlags{memory: "64m", memorySwap: "96m", cpus: "1.5", pids: -1, list: []string{"cpu-shares=512"}}
 	got, err := f.read()
-	want := sandbox.Resources{Memory: 64 << 20, MemorySwap: 96 << 20, CPUShares: 512, CPUPeriod: 100_000, CPUQuota: 150_000}
+	want := sandbox.Resources{Memory: 64 << 20, MemorySwap: 96 << 20, CPUShares: 512, CPUPeriod: 100_000, CPUQuota: 150_000, Pids: -1}
 	if err != nil || got != want {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}

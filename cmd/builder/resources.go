@@ -31,7 +31,7 @@ func (f *resourceFlags) add(s *pflag.FlagSet) {
 	s.Int64Var(&f.cpuQuota, "cpu-quota", 0, "processor time in microseconds that each command may use in a period")
 	s.StringVar(&f.cpusetCPUs, "cpuset-cpus", "", "processors that commands may use, such as 0-3,8")
 	s.StringVar(&f.cpusetMems, "cpuset-mems", "", "memory nodes that commands may use")
-	s.Int64Var(&f.pids, "pids-limit", 0, "processes and threads that each command may have; -1 is no limit")
+	s.Int64Var(&f.pids, "pids-limit", 0, "processes and threads that each command may have; -1 is no limit (default: 8192 for each user)")
 	s.StringArrayVar(&f.list, "resource", nil, "the same as NAME=VALUE with the name of a flag: memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus, cpuset-mems")
 }
 
@@ -42,7 +42,7 @@ func (f *resourceFlags) read() (r sandbox.Resources, err error) {
 	}
 	r = sandbox.Resources{
 		CPUShares: f.cpuShares, CPUPeriod: f.cpuPeriod, CPUQuota: f.cpuQuota, CPUs: f.cpusetCPUs, Nodes: f.cpusetMems,
-		Pids: max(f.pids, 0),
+		Pids: max(f.pids, -1),
 	}
 	if f.memory != "" {
 		if r.Memory, err = parseSize(f.memory); err != nil {

@@ -49,6 +49,25 @@ func leave(args []string) []string {
 	return nil
 }
 
+// bomb starts processes until it is refused one, or has so many.
+func bomb(args []string) []string {
+	n, _ := strconv.Atoi(args[0])
+	for i := range n {
+		// Without the runtime of Go, which the child shares its memory with.
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		switch {
+		case errno != 0:
+			fmt.Printf("refused after %d: %v\n", i, errno)
+			return nil
+		case pid == 0:
+			for {
+				_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+			}
+		}
+	}
+	return []string{fmt.Sprintf("starting %d processes", n)}
+}
+
 // spam writes so many MiB without an end of line.
 func spam(args []string) []string {
 	n, _ := strconv.Atoi(args[0])

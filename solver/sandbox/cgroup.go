@@ -27,7 +27,8 @@ type Resources struct {
 	CPUPeriod, CPUQuota int64
 	// CPUs and Nodes are lists such as 0-3,8 of processors and memory nodes.
 	CPUs, Nodes string
-	// Pids is how many processes and threads there may be.
+	// Pids is how many processes and threads there may be; -1 is no limit, 0 is the default, which is one of each
+	// user and needs no control group.
 	Pids int64
 }
 
@@ -38,7 +39,7 @@ func (r Resources) controllers() []string {
 		"memory": r.Memory != 0 || r.MemorySwap != 0,
 		"cpu":    r.CPUShares != 0 || r.CPUPeriod != 0 || r.CPUQuota != 0,
 		"cpuset": r.CPUs != "" || r.Nodes != "",
-		"pids":   r.Pids != 0,
+		"pids":   r.Pids > 0,
 	} {
 		if needed {
 			list = append(list, name)
@@ -48,12 +49,16 @@ func (r Resources) controllers() []string {
 	return list
 }
 
-// rlimits are the limits on each single process that come nearest to r.
-func (r Resources) rlimits() []Rlimit {
-	if r.Memory <= 0 {
-		return nil
+// rlimits are the limits that come nearest to what a controller would keep of r: of memory on each single process, of
+// processes on each user.
+func (r Resources) rlimits(controller string) []Rlimit {
+	switch {
+	case controller == "memory" && r.Memory > 0:
+		return []Rlimit{{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)}}
+	case controller == "pids" && r.Pids > 0:
+		return []Rlimit{mostProcesses(uint64(r.Pids))}
 	}
-	return []Rlimit{{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)}}
+	return nil
 }
 
 // Unbounded says which of the limits r cannot be kept for a command as a whole and why; "" if all can be.
@@ -71,6 +76,9 @@ func (h *Host) Unbounded(r Resources) string {
 	text := fmt.Sprintf("the limits of %s are not kept: %v", strings.Join(lost, ", "), why)
 	if slices.Contains(lost, "memory") && r.Memory > 0 {
 		text += "; each process by itself gets no more memory than the limit"
+	}
+	if slices.Contains(lost, "pids") && h.Rung != RungChroot {
+		text += "; each user of a command gets no more processes than the limit"
 	}
 	return text
 }
@@ -114,9 +122,7 @@ func (h *Host) makeGroup(l *Limits) (made *group, err error) {
 	for _, c := range h.groupControllers(l) {
 		parent, err := h.groups.parent(h, c, l.CgroupParent)
 		if err != nil && l.CgroupParent == "" {
-			if c == "memory" {
-				l.Rlimits = append(l.Rlimits, l.Resources.rlimits()...)
-			}
+			l.Rlimits = append(l.Rlimits, l.Resources.rlimits(c)...)
 			continue
 		}
 		if err == nil {

@@ -134,6 +134,9 @@ func (c *command) limits(l *callList) {
 	if n := c.host.Files; n.Hard > 0 {
 		set(n)
 	}
+	if n, ok := c.spec.Limits.processes(c.host.Rung); ok {
+		set(n)
+	}
 	for _, r := range c.spec.Limits.Rlimits {
 		set(r)
 	}
