@@ -31,7 +31,7 @@ func TestScript(t *testing.T) {
 		Setup:               func(e *testscript.Env) error { return setUp(e, registry) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"answer": answer, "exits": exits, "waitfor": waitFor, "gone": gone, "validate": validateImage,
-			"config": printConfig, "content": printContent, "files": printFiles,
+			"config": printConfig, "content": printContent, "files": printFiles, "layered": layered,
 		},
 	})
 }
