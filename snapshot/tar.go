@@ -185,10 +185,25 @@ func xattrs(h *tar.Header) map[string]string {
 			if found == nil {
 				found = map[string]string{}
 			}
+			if name == capabilityXattr {
+				value = anyRoot(value)
+			}
 			found[name] = value
 		}
 	}
 	return found
+}
+
+const capabilityXattr = "security.capability"
+
+// anyRoot returns capabilities of version 3, which are those of one user namespace alone, as version 2: whatever
+// wrote such a layer meant the root of the image. See capabilities(7) for the format.
+func anyRoot(value string) string {
+	const version2, version3, size2, size3 = "\x02", "\x03", 20, 24
+	if len(value) != size3 || value[3:4] != version3 {
+		return value
+	}
+	return value[:3] + version2 + value[4:size2]
 }
 
 // onlyMarker reports whether e stands for an opaque marker alone: it says nothing else of the directory.

@@ -3,7 +3,10 @@
 package main
 
 import (
+	"os"
+	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -44,4 +47,17 @@ func shed([]string) []string {
 	resource := uint64(1)<<32 | unix.RLIMIT_RTTIME
 	_, _, _ = unix.Syscall6(unix.SYS_PRLIMIT64, 0, uintptr(resource), uintptr(unsafe.Pointer(&limit)), 0, 0, 0)
 	return leave([]string{"1"})
+}
+
+// swap turns a directory into a link to elsewhere and back, for so many seconds.
+func swap(args []string) []string {
+	path, away := args[0], args[0]+".away"
+	seconds, _ := strconv.Atoi(args[2])
+	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); {
+		_ = os.Rename(path, away)
+		_ = os.Symlink(args[1], path)
+		_ = os.Remove(path)
+		_ = os.Rename(away, path)
+	}
+	return nil
 }
