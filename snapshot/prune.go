@@ -4,6 +4,7 @@ package snapshot
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -63,7 +64,24 @@ func (s *Store) prune(p Prune) (removed []Object, err error) {
 		}
 	}
 	s.sweepLocks()
+	s.sweepPacked()
 	return removed, nil
+}
+
+// sweepPacked removes what is known of packed layers whose blobs are gone, which is of no use. One that comes back at that
+// moment is at worst packed once more.
+func (s *Store) sweepPacked() {
+	_ = s.list("layers", func(name string, _ fs.FileInfo) error {
+		var p packed
+		text, err := os.ReadFile(filepath.Join(s.path, name))
+		if err != nil || json.Unmarshal(text, &p) != nil || len(p.Digest.Hex) < 2 {
+			return nil //nolint:nilerr // fsck says what is damaged
+		}
+		if _, err := os.Lstat(s.BlobPath(p.Digest)); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(filepath.Join(s.path, name))
+		}
+		return nil
+	})
 }
 
 // choose returns what is to go, least recently used first.

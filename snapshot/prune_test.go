@@ -44,6 +44,28 @@ func testPruneRemovesCacheDirectories(t *testing.T, openStore opener) {
 	prune(1)
 }
 
+// With a blob goes what is known of the layer that it is the packed form of.
+func TestPruneForgetsPackedLayers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	open := func() *snapshot.Store {
+		t.Helper()
+		s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners()})
+		must(t, err)
+		return s
+	}
+	s := open()
+	_, err := s.NewLayer(t.Context(), snapshot.Listed([]*snapshot.Entry{{Path: "d", Kind: snapshot.Directory, Mode: 0o755}}), snapshot.Unix).Digest()
+	must(t, err)
+	must(t, s.Close())
+	s = open()
+	_, err = s.Prune(snapshot.Prune{Keep: -1})
+	must(t, err)
+	must(t, s.Close())
+	if left, err := os.ReadDir(filepath.Join(dir, "layers")); err != nil || len(left) > 0 {
+		t.Errorf("%d are left, %v", len(left), err)
+	}
+}
+
 // Processes come and go while others look for what dead ones have left. None of them takes a living one for dead.
 func TestOpenWhileOthersClose(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
