@@ -114,7 +114,7 @@ func (r *run) fillCache(dir *os.File, m solver.Mount) error {
 		if err != nil {
 			return err
 		}
-		if err := r.worker.Store.WriteTree(dir, snapshot.WithLinks(mounted(fsys, m))); err != nil {
+		if err := r.worker.Store.WriteTree(dir, mounted(fsys, m)); err != nil {
 			return err
 		}
 	}

@@ -187,7 +187,7 @@ func mountedName(top *snapshot.Entry) string {
 // rooted names a source that is not a directory.
 func rooted(entries snapshot.Entries, top *snapshot.Entry) snapshot.Entries {
 	if top.Kind == snapshot.Directory {
-		return snapshot.WithLinks(entries)
+		return entries
 	}
 	return func(yield func(*snapshot.Entry, error) bool) {
 		for e, err := range entries {

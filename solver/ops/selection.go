@@ -290,7 +290,7 @@ func (w *filterWalk) flush() {
 	}
 }
 
-// selected streams what a COPY argument reads of a tree, for its digest.
+// selected streams what a COPY argument reads of a tree, for its digest. Names of one file are links, as they will be.
 func selected(fsys snapshot.FS, s solver.CopySource) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		found, err := matches(fsys, s)
@@ -299,7 +299,7 @@ func selected(fsys snapshot.FS, s solver.CopySource) snapshot.Entries {
 			return
 		}
 		for _, m := range found {
-			for e, err := range walk(fsys, s, m) {
+			for e, err := range snapshot.WithLinks(walk(fsys, s, m)) {
 				if err == nil {
 					named := *e
 					named.Path = path.Join(path.Base("/"+m.name), e.Path)
@@ -313,7 +313,7 @@ func selected(fsys snapshot.FS, s solver.CopySource) snapshot.Entries {
 	}
 }
 
-// mounted streams what a command sees of a tree through a mount, for its digest.
+// mounted streams what a command sees of a tree through a mount, for its digest and for where it cannot be mounted itself.
 func mounted(fsys snapshot.FS, m solver.Mount) snapshot.Entries {
 	return func(yield func(*snapshot.Entry, error) bool) {
 		top, err := find(fsys, m.Source, true)
@@ -321,6 +321,6 @@ func mounted(fsys snapshot.FS, m solver.Mount) snapshot.Entries {
 			yield(nil, explainMissing(fsys, err))
 			return
 		}
-		walk(fsys, solver.CopySource{}, top)(yield)
+		snapshot.WithLinks(walk(fsys, solver.CopySource{}, top))(yield)
 	}
 }
