@@ -34,6 +34,8 @@ type Config struct {
 	Blobs Blobs
 	// Pushed remembers where blobs were pushed to; nil remembers it as long as the client lives.
 	Pushed Pushed
+	// Resolved are tags that are not asked for because it is known what they stand for; see [Client.Resolved].
+	Resolved map[string]v1.Hash
 	// Progress, if not nil, is told how many bytes of a transfer have moved. A transfer that succeeds
 	// ends with current equal to total. It is called from many goroutines.
 	Progress func(what string, current, total int64)

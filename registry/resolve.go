@@ -146,9 +146,22 @@ func (c *Client) tag(ref name.Reference) *tag {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.tags[ref.Name()] == nil {
-		c.tags[ref.Name()] = &tag{resolving: semaphore.NewWeighted(1)}
+		c.tags[ref.Name()] = &tag{resolving: semaphore.NewWeighted(1), digest: c.config.Resolved[ref.Name()]}
 	}
 	return c.tags[ref.Name()]
+}
+
+// Resolved returns what the tags that were resolved stand for, by their full names. Nothing may be being resolved.
+func (c *Client) Resolved() map[string]v1.Hash {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := map[string]v1.Hash{}
+	for name, t := range c.tags {
+		if t.digest != (v1.Hash{}) {
+			found[name] = t.digest
+		}
+	}
+	return found
 }
 
 func (c *Client) tagged(ctx context.Context, ref name.Reference) (*Manifest, error) {

@@ -381,11 +381,13 @@ func (b *build) failed(n *node, err error) error {
 	if _, told := errors.AsType[*VertexError](err); told {
 		return err
 	}
+	failure := &VertexError{Vertex: n.v, Err: err}
+	b.fail(failure) // so that who meets the same failure elsewhere does not report it again
 	b.Emit(Event{
 		Time: time.Now(), Action: ActionFailed, Vertex: n.v.digest, Err: err.Error(),
 		Step: n.v.Step, Platform: n.v.Platform,
 	})
-	return &VertexError{Vertex: n.v, Err: err}
+	return failure
 }
 
 // lock makes sure that no other process runs the command of n now. If one was doing that, its record is

@@ -71,6 +71,8 @@ type build struct {
 	scanned    []solver.Tree
 	// predicates are what is attested of the images.
 	predicates map[predicateOf][]byte
+	// recalling is nil unless nothing may be made.
+	recalling *recalling
 }
 
 // run builds.
@@ -78,28 +80,43 @@ func (o *buildOptions) run(ctx context.Context) error {
 	trace := newTracer(o.trace)
 	shown := o.displayOptions()
 	shown.Observe = trace.event
-	w, err := enter(o.rung, o.root, shown) //nolint:contextcheck // the process outside lives until this one ends
+	tags, err := o.recall(ctx, trace, shown)
+	if !errors.Is(err, errForgotten) {
+		return err
+	}
+	w, err := enter(o.rung, o.root, shown, tags) //nolint:contextcheck // the process outside lives until this one ends
 	if err != nil {
 		return err
 	}
 	w.trace = trace
-	b := &build{
+	return o.newBuild(w).do(ctx)
+}
+
+func (o *buildOptions) newBuild(w *workshop) *build {
+	return &build{
 		buildOptions: o, workshop: w, started: time.Now().UTC().Truncate(time.Second), predicates: map[predicateOf][]byte{},
 	}
-	ctx, stop := w.host.NotifyContext(context.WithoutCancel(ctx))
+}
+
+// do builds, and tells how it went.
+func (b *build) do(ctx context.Context) (err error) {
+	ctx, stop := b.host.NotifyContext(context.WithoutCancel(ctx))
 	defer stop()
 	good := true
-	if o.method == callBuild {
+	if b.method == callBuild {
 		err = b.run(ctx)
 	} else {
 		good, err = b.call(ctx)
 	}
-	closed := trace.phase("close")
-	if closing := w.close(); err == nil {
+	closed := b.trace.phase("close")
+	if closing := b.close(); err == nil {
 		err = closing
 	}
 	closed()
-	if writing := trace.write(o.trace); err == nil {
+	if err != nil && b.recalling.forgotten() && ctx.Err() == nil {
+		return errForgotten
+	}
+	if writing := b.trace.write(b.buildOptions.trace); err == nil {
 		err = writing
 	}
 	if err != nil {
@@ -108,7 +125,7 @@ func (o *buildOptions) run(ctx context.Context) error {
 	switch {
 	case !good:
 		return &reportedError{errChecks}
-	case o.method == callBuild:
+	case b.method == callBuild:
 		b.display.Finish(b.summary)
 	}
 	if b.quiet {
@@ -144,7 +161,11 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.open(ctx, b.buildOptions); err != nil {
 		return err
 	}
-	b.closing = append(b.closing, b.bound)
+	if b.recalling == nil {
+		b.closing = append(b.closing, b.bound)
+	} else {
+		defer b.trace.phase("recall")()
+	}
 	b.guard = b.newGuard()
 	if b.verify != nil {
 		if err := b.verify.resolve(ctx, b.client, b.buildOptions); err != nil {
@@ -231,13 +252,19 @@ func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	defer b.trace.phase("solve")()
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
-		Settled: b.inline != nil, Beside: b.generators, Diary: b.diary(),
+		Settled: b.inline != nil, Beside: b.generators, Diary: cache.NewDiary(b.path, b.subject()),
 	}
+	b.recalling.restrict(&s)
 	defer b.stopOutputs()
 	err := s.Solve(ctx, b.roots(), func(ctx context.Context, trees []solver.Tree) error {
 		trees, b.scanned = trees[:len(b.images)], trees[len(b.images):]
 		if err := b.guardLayers(worker, trees); err != nil {
 			return err
+		}
+		if b.recalling != nil {
+			if err := b.found(trees); err != nil {
+				return err
+			}
 		}
 		return b.export(ctx, trees)
 	})

@@ -23,7 +23,7 @@ import (
 
 // examineInside enters the sandbox as a build would and prints, for the process outside, what is possible there.
 func (f *doctorFlags) examineInside(ctx context.Context, best sandbox.Rung, store string) error {
-	w, err := enter(best, store, display.Options{Mode: display.Quiet, Out: io.Discard}) //nolint:contextcheck // L0 has none
+	w, err := enter(best, store, display.Options{Mode: display.Quiet, Out: io.Discard}, nil) //nolint:contextcheck // L0 has none
 	if err != nil {
 		return err
 	}

@@ -192,12 +192,12 @@ func difference(before, now string) []string {
 }
 
 // diary returns what remembers builds of what is built.
-func (b *build) diary() *cache.Diary {
-	context := b.context
+func (o *buildOptions) subject() cache.Told {
+	context := o.context
 	if dir, err := filepath.EvalSymlinks(context); err == nil {
 		if dir, err = filepath.Abs(dir); err == nil {
 			context = dir
 		}
 	}
-	return cache.NewDiary(b.path, cache.Told{Context: context, File: b.file, Target: b.target})
+	return cache.Told{Context: context, File: o.file, Target: o.target}
 }

@@ -135,7 +135,9 @@ func (b *build) checkOutputs(ctx context.Context) error {
 	var g errgroup.Group
 	for _, out := range b.outputs {
 		for _, p := range out.pushers {
-			g.Go(func() error { return p.Check(ctx) })
+			if b.recalling == nil {
+				g.Go(func() error { return p.Check(ctx) })
+			}
 			g.Go(func() error { p.Look(ctx, out.registry.Tags(p.Repository())...); return nil })
 		}
 		if out.registry != nil {

@@ -159,7 +159,7 @@ func withStore(flag string, do func(*snapshot.Store) error) error {
 	if err != nil {
 		return err
 	}
-	w, err := enter(sandbox.RungUserns, path, display.Options{Mode: display.Quiet, Out: os.Stderr})
+	w, err := enter(sandbox.RungUserns, path, display.Options{Mode: display.Quiet, Out: os.Stderr}, nil)
 	if err != nil {
 		return err
 	}

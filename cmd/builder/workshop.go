@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/fetch"
@@ -32,8 +35,10 @@ type workshop struct {
 	path   string
 	store  *snapshot.Store
 	client *registry.Client
-	http   *fetch.HTTP
-	git    *fetch.Git
+	// tags are what tags are known to stand for.
+	tags map[string]v1.Hash
+	http *fetch.HTTP
+	git  *fetch.Git
 	// resolved are the images that names stand for.
 	resolved images
 	// fetched is what names of sources stood for.
@@ -42,13 +47,19 @@ type workshop struct {
 	closing []func() error
 }
 
-// enter makes this process one that can work on the store at path, as far as the machine allows up to best.
-func enter(best sandbox.Rung, path string, d display.Options) (*workshop, error) {
-	host, err := sandbox.Enter(best)
+// enter makes this process one that can work on the store at path, as far as the machine allows up to best. There it is
+// known what tags have just been found to stand for.
+func enter(best sandbox.Rung, path string, d display.Options, tags map[string]v1.Hash) (*workshop, error) {
+	told, err := json.Marshal(tags)
+	if err != nil {
+		return nil, err
+	}
+	host, err := sandbox.Enter(best, told)
 	if err != nil {
 		return nil, &machineError{err}
 	}
-	return &workshop{host: host, path: path, display: display.Start(d)}, nil
+	w := &workshop{host: host, path: path, display: display.Start(d)}
+	return w, json.Unmarshal(host.Told, &w.tags)
 }
 
 // open opens the store and what uses it.
@@ -58,7 +69,7 @@ func (w *workshop) open(ctx context.Context, o *buildOptions) (err error) {
 	}
 	pushed := registry.NewPushedFile(filepath.Join(w.path, "pushed"))
 	w.closing = append(w.closing, func() error { _ = pushed.Save(); return nil }) // what is forgotten is sent again
-	if w.client, err = o.newClient(ctx, registry.Config{Blobs: w.store, Pushed: pushed, Progress: w.progress}, outside(w.host)); err != nil {
+	if w.client, err = o.newClient(ctx, registry.Config{Blobs: w.store, Pushed: pushed, Progress: w.progress, Resolved: w.tags}, outside(w.host)); err != nil {
 		return err
 	}
 	if err := w.serveKeys(ctx, o); err != nil {

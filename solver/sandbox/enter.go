@@ -32,6 +32,9 @@ type Host struct {
 	// Files is the limit of open files that the user has set; the Go runtime raises that of this process.
 	Files Rlimit `json:"files"`
 
+	// Told is what was given to Enter in L0.
+	Told []byte `json:"told,omitempty"`
+
 	// outside is the way to L0; nil if there is none.
 	outside *outside
 	// groups are the control groups that commands can be put into.
@@ -42,14 +45,17 @@ type Host struct {
 	private func() privateNetwork
 }
 
+// Inside reports whether this process is L1 and has yet to enter.
+func Inside() bool { return os.Getenv(marker) != "" }
+
 // Enter finds the best rung that the machine allows, no better than best, and makes this process one
 // where all else can be done by plain root code.
 //
 // On the rungs with namespaces it starts the program again inside them and does not return in the
 // process that the user started, L0: that one maps ids, passes signals on, waits, and exits like the
 // new one, L1. There, as on the rungs without namespaces, Enter returns. It must be called from the main
-// goroutine, early: what happened before happens twice.
-func Enter(best Rung) (*Host, error) {
+// goroutine, early: what happened before happens twice, so L1 may be told what came out of it.
+func Enter(best Rung, told []byte) (*Host, error) {
 	if fd := os.Getenv(marker); fd != "" {
 		return enterInside(fd)
 	}
@@ -59,7 +65,7 @@ func Enter(best Rung) (*Host, error) {
 		if rungIndex(rung) < rungIndex(best) {
 			continue
 		}
-		h := &Host{Rung: rung, Refusals: refusals, Files: fileLimit()}
+		h := &Host{Rung: rung, Refusals: refusals, Files: fileLimit(), Told: told}
 		err := h.try()
 		if err == nil {
 			runtime.UnlockOSThread()
@@ -362,6 +368,7 @@ func (h *Host) NotifyContext(parent context.Context) (context.Context, context.C
 			signal.Stop(signals) // the second one ends the process at once
 			cancel(&SignalError{s})
 		case <-ctx.Done():
+			signal.Stop(signals)
 		}
 	}()
 	return ctx, func() { cancel(nil) }

@@ -28,6 +28,8 @@ type Options struct {
 	Observe func(solver.Event)
 	// Platform is the only one that was asked for, which need not be mentioned; empty if there are several.
 	Platform string
+	// Held: nothing is written before Release or the end.
+	Held bool
 }
 
 // drawing turns events into text. Its methods are called one at a time.
@@ -60,8 +62,18 @@ func Start(o Options) *Display {
 	d := &Display{queue: newQueue(o.Out), observe: o.Observe, stop: make(chan struct{}), stopped: make(chan struct{})}
 	d.state.Began = time.Now()
 	d.choose(o)
-	go d.run()
+	if o.Held {
+		close(d.stopped)
+	} else {
+		go d.run()
+	}
 	return d
+}
+
+// Release begins to write what was held back. It must be called at most once, before the end.
+func (d *Display) Release() {
+	d.stopped = make(chan struct{})
+	go d.run()
 }
 
 // choose sets the drawing that was asked for.

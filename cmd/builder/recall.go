@@ -1,0 +1,147 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
+	"github.com/seed-298d225e/builder/solver"
+	"github.com/seed-298d225e/builder/solver/sandbox"
+)
+
+// A build of which everything is remembered runs nothing and opens no tree, so it needs none of what the namespaces are
+// for, and entering them would be a third of the time that it takes. If something was built before it is therefore tried
+// to recall it first, in the process that the user has started. That shows and writes nothing until it is certain; if it
+// turns out that something must be made the attempt is forgotten, and the build begins anew inside. Only what names in
+// registries stand for is told to that, so that no registry is asked twice.
+
+// errForgotten: something must be made.
+var errForgotten = errors.New("not everything is remembered")
+
+// recall tries to build without making anything. It returns errForgotten if that cannot be, and what names stand for.
+func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Options) (tags map[string]v1.Hash, err error) {
+	if sandbox.Inside() || !o.recallable() || !complete(cache.NewDiary(o.root, o.subject()).Last()) {
+		return nil, errForgotten
+	}
+	shown.Held = true
+	w, err := enter(sandbox.RungNone, o.root, shown, nil)
+	if err != nil {
+		return nil, errForgotten
+	}
+	w.trace = t
+	b := o.newBuild(w)
+	b.recalling = &recalling{}
+	err = b.do(ctx)
+	if errors.Is(err, errForgotten) && b.client != nil {
+		tags = b.client.Resolved()
+	}
+	return tags, err
+}
+
+// recallable reports whether nothing that was asked for needs more than memories. Standard input cannot be read twice.
+func (o *buildOptions) recallable() bool {
+	if o.method != callBuild || o.noCache || len(o.noCacheFilter) > 0 || o.squash || o.createRepo || o.verify != nil ||
+		len(o.cacheFrom) > 0 || len(o.cacheTo) > 0 || len(o.secrets) > 0 || len(o.agents) > 0 || len(o.keys) > 0 || o.attest.sbom != nil || o.file == "-" {
+		return false
+	}
+	for i := range o.outputs {
+		if kind := o.outputs[i].kind; kind != outputImage && kind != outputCacheOnly {
+			return false
+		}
+	}
+	info, err := os.Stat(o.context)
+	return err == nil && info.IsDir()
+}
+
+// complete reports whether a build went well.
+func complete(a *solver.Account) bool {
+	return a != nil && !slices.ContainsFunc(a.Steps, func(s solver.StepAccount) bool { return s.Outcome == solver.OutcomeFailed })
+}
+
+// recalling is what a build that makes nothing does differently.
+type recalling struct {
+	// looking is set when everything is looked for, certain when it was found. What goes wrong before the one and after
+	// the other would do so anyway.
+	looking, certain bool
+}
+
+// forgotten reports whether something was not found, if that was tried.
+func (r *recalling) forgotten() bool { return r != nil && r.looking && !r.certain }
+
+// restrict keeps a solver from making anything.
+func (r *recalling) restrict(s *solver.Solver) {
+	if r == nil {
+		return
+	}
+	r.looking = true
+	s.Worker, s.Diary, s.Ready = recollecting{s.Worker}, heldDiary{s.Diary, r}, nil
+}
+
+// recollecting is a worker that makes nothing.
+type recollecting struct{ solver.Worker }
+
+// Source implements solver.Worker.
+func (r recollecting) Source(ctx context.Context, v *solver.Vertex) (solver.Tree, error) {
+	switch v.Op.(type) {
+	case solver.Image, solver.Local, solver.Scratch, solver.Inline:
+		return r.Worker.Source(ctx, v)
+	default: // something to be brought here first
+		return solver.Tree{}, errForgotten
+	}
+}
+
+// Digest implements solver.Worker. Only directories of the user can be read.
+func (r recollecting) Digest(ctx context.Context, v *solver.Vertex, i int, t solver.Tree) (v1.Hash, error) {
+	if t.Local == nil {
+		return v1.Hash{}, errForgotten
+	}
+	return r.Worker.Digest(ctx, v, i, t)
+}
+
+// Files implements solver.Worker.
+func (recollecting) Files(context.Context, *solver.Vertex, int, solver.Tree) (map[string]string, error) {
+	return nil, errForgotten
+}
+
+// Run implements solver.Worker.
+func (recollecting) Run(context.Context, *solver.Vertex, []solver.Tree, func(solver.Event)) (v1.Layer, error) {
+	return nil, errForgotten
+}
+
+// heldDiary writes what it is told when that is certain.
+type heldDiary struct {
+	solver.Diary
+	held *recalling
+}
+
+// Write implements solver.Diary.
+func (d heldDiary) Write(a solver.Account) {
+	if d.held.certain {
+		d.Diary.Write(a)
+	}
+}
+
+// found reports that all trees were found, of which all layers are there as they are to be shipped. From here on the
+// build is like any other.
+func (b *build) found(trees []solver.Tree) error {
+	for i := range b.outputs {
+		if !b.outputs[i].ships() {
+			continue
+		}
+		for n, t := range trees {
+			if _, err := b.image(b.outputs[i].spec, b.images[n], t); err != nil {
+				return errForgotten
+			}
+		}
+	}
+	b.recalling.certain = true
+	b.display.Release()
+	return nil
+}
