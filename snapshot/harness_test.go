@@ -24,7 +24,7 @@ import (
 
 // The tests run inside the namespaces that the program uses, as root over the ids of an ordinary user.
 func TestMain(m *testing.M) {
-	if _, err := sandbox.Enter(sandbox.RungUserns); err != nil {
+	if _, err := sandbox.Enter(sandbox.RungUserns, nil); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
