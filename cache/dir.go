@@ -136,9 +136,6 @@ func (d *Dir) Put(_ context.Context, r solver.Record) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(d.opPath(r.Op), 0o700); err != nil {
-		return err
-	}
 	kept := record{
 		Version: recordVersion, ByContent: r.Content, ByDefinition: r.Definition, Inputs: toHex(r.Inputs), Content: content,
 		Origins: r.Origins, Step: r.Step, Made: time.Now(),
@@ -162,7 +159,16 @@ func (d *Dir) write(op v1.Hash, text string, r record) error {
 	if err != nil {
 		return err
 	}
-	return wholefile.Write(filepath.Join(d.opPath(op), hexSum([]byte(text))), 0o600, append([]byte(hexSum(rest)+"\n"), rest...))
+	name := filepath.Join(d.opPath(op), hexSum([]byte(text)))
+	for {
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+		err := wholefile.Write(name, 0o600, append([]byte(hexSum(rest)+"\n"), rest...))
+		if !errors.Is(err, fs.ErrNotExist) { // who has pruned the last record of the operation removes the directory too
+			return err
+		}
+	}
 }
 
 // Use implements solver.Cache. Get has noted it.

@@ -167,9 +167,9 @@ func (e *editor) run(store string, args ...string) (digest string, ran []string,
 }
 
 // A build after any edit gives what a build without a cache gives, and runs what it needs to and nothing else.
-// BUILDER_TEST_EDITS says how many edits.
+// BUILDER_TEST_EDITS says how many edits, BUILDER_TEST_SEED which.
 func TestRandomEdits(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 0))
+	r := rand.New(rand.NewPCG(3, uint64(amount(t, "BUILDER_TEST_SEED", 0))))
 	e := &editor{graph: newGraph(r), t: t, r: r, dir: t.TempDir(), store: newStore(t), known: map[bool]*model{}}
 	for _, reproducible := range []bool{false, true} {
 		e.known[reproducible] = &model{made: map[string]bool{}, met: map[string]bool{}}
