@@ -68,6 +68,8 @@ func hostileContexts() []hostileContext {
 		{name: "t-workdir-fd", set: nothingToSet, dockerfile: "FROM TOYBOX\nWORKDIR /proc/self/fd/7\nRUN cat ../../../../../../GUARDED/secret\n", refusal: ""},
 		{name: "c-local-out", set: func(a *attempt) { a.link(a.guarded, "out") }, dockerfile: "FROM scratch\nCOPY Dockerfile /out/pwn\n", args: []string{"-o", "type=local,dest=."}},
 		{name: "c-local-sym", set: nothingToSet, dockerfile: "FROM TOYBOX\nRUN ln -s GUARDED /l\nCOPY Dockerfile /l/pwn\n", args: []string{"-o", "type=local,dest=exported"}},
+		{name: "c-secret-env", set: func(a *attempt) { a.write("kept/f", canary[:0]) }, dockerfile: "FROM TOYBOX\nRUN --mount=type=secret,id=absent,env=WORD,required true\n", refusal: "absent"},
+		{name: "c-add-file-url", set: nothingToSet, dockerfile: "FROM scratch\nADD file://GUARDED/secret /l\n"},
 		{name: "c-secret-missing", set: nothingToSet, dockerfile: "FROM TOYBOX\nRUN --mount=type=secret,id=absent,required true\n", refusal: "absent"},
 	}
 }
@@ -122,6 +124,27 @@ func TestHostileContexts(t *testing.T) {
 				a.silent(canary, r)
 			}
 			a.works()
+		})
+	}
+}
+
+// c-dockerfile-sym: a Dockerfile that is a link out of the context is not read, and what it leads to is not shown; nor
+// is one that is a FIFO waited for. One that -f names is the user's choice, wherever it leads.
+func TestHostileDockerfiles(t *testing.T) {
+	registry := startRegistry(t)
+	for name, set := range map[string]func(a *attempt){
+		"link": func(a *attempt) { a.link(a.secret(), "Dockerfile") },
+		"fifo": func(a *attempt) { a.fifo("Dockerfile") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAttempt(t, registry)
+			set(a)
+			r := a.run("build", "--progress", "plain", "-o", "type=cacheonly", ".")
+			a.refused(r, "Dockerfile")
+			if strings.Contains(r.output, canary) {
+				t.Errorf("the output shows what is elsewhere:\n%s", r.output)
+			}
+			a.check()
 		})
 	}
 }
