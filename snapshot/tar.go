@@ -37,9 +37,12 @@ func ReadTar(r io.Reader, form Form) Entries { return readTar(r, form, whiteout)
 // ReadArchive is ReadTar for an archive that is not a layer. A file that would be taken for a mark of a
 // layer is an error: no layer can hold it.
 func ReadArchive(r io.Reader) Entries {
-	return readTar(r, Unix, func(e *Entry, _ string) (*Entry, error) {
-		return nil, fmt.Errorf("%s: a file whose name begins with %s cannot be in a layer", e.Path, whiteoutPrefix)
-	})
+	return readTar(r, Unix, func(e *Entry, _ string) (*Entry, error) { return nil, markedError(e.Path) })
+}
+
+// markedError is the error of a file that would be taken for a mark of a layer.
+func markedError(name string) error {
+	return fmt.Errorf("%s: a file whose name begins with %s cannot be in a layer", name, whiteoutPrefix)
 }
 
 // IsTar reports whether r begins like a tar archive.
@@ -212,7 +215,8 @@ func (e *Entry) onlyMarker() bool {
 }
 
 // WriteTar writes a layer. The bytes depend on the entries alone: the format is the oldest that can hold
-// an entry (USTAR, else PAX), times are whole seconds, and nothing but the entries is written.
+// an entry (USTAR, else PAX), times are whole seconds, and nothing but the entries is written. A file that would be
+// taken for a mark is an error: whoever unpacks the layer would delete what it names.
 func WriteTar(w io.Writer, entries Entries, form Form) error {
 	archive := tar.NewWriter(w)
 	for _, h := range form.preamble() {
@@ -224,6 +228,9 @@ func WriteTar(w io.Writer, entries Entries, form Form) error {
 	for e, err := range entries {
 		if err != nil {
 			return err
+		}
+		if e.Kind != Whiteout && strings.HasPrefix(path.Base(e.Path), whiteoutPrefix) {
+			return markedError(e.Path)
 		}
 		for h := range form.headers(e) {
 			if err := archive.WriteHeader(h); err != nil {
