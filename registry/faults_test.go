@@ -173,3 +173,41 @@ func TestHeadIsRedirected(t *testing.T) {
 	err := pushImage(t.Context(), newPusher(t, r, impatient()), testImage(t), "v2")
 	wantError(t, err, "403 Forbidden")
 }
+
+// A proxy that bounds requests, as nginx does at 1 MiB unless it is told otherwise, gets smaller ones.
+func TestRequestsAreBounded(t *testing.T) {
+	const most = 1 << 20
+	for name, size := range map[string]int64{"in chunks": 10 << 20, "in one piece": 3 << 20} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegistry(t, nil)
+			largest := int64(0)
+			bounded := func(w http.ResponseWriter, req *http.Request) bool {
+				if req.ContentLength > most {
+					w.WriteHeader(http.StatusRequestEntityTooLarge)
+					return true
+				}
+				largest = max(largest, req.ContentLength)
+				return false
+			}
+			r.faults = append(r.faults, bounded)
+			p := newPusher(t, r, impatient())
+			p.to.client.chunk = 5 << 20
+			l := randomLayer(t, size)
+			if err := p.Layer(t.Context(), l); err != nil {
+				t.Fatal(err)
+			}
+			digest, _ := l.Digest()
+			if there, err := p.to.has(t.Context(), digest); !there || err != nil {
+				t.Errorf("the layer is not there: %v", err)
+			}
+			if largest < most/4 {
+				t.Errorf("the largest request had %d bytes", largest)
+			}
+		})
+	}
+	r := newRegistry(t, nil)
+	r.on(http.MethodPatch, "/blobs/", always, respond(http.StatusRequestEntityTooLarge))
+	r.on(http.MethodPut, "/blobs/", always, respond(http.StatusRequestEntityTooLarge))
+	err := newPusher(t, r, impatient()).Layer(t.Context(), randomLayer(t, 3<<20))
+	wantError(t, err, "413 Request Entity Too Large")
+}

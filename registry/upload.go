@@ -25,7 +25,8 @@ type upload struct {
 	location *url.URL
 	// offset is how much the registry has.
 	offset int64
-	chunk  int64
+	// chunk is how much is sent in one request, at most limit, if that is not 0.
+	chunk, limit int64
 	// whole: the registry does not take chunks.
 	whole bool
 	// resumed: offset is what the registry has said when it was asked.
@@ -68,7 +69,7 @@ func (u *upload) once(ctx context.Context) error {
 		}
 	}
 	if u.whole || u.source.size <= u.chunk {
-		return u.putWhole(ctx)
+		return u.afterWhole(u.putWhole(ctx))
 	}
 	for u.offset < u.source.size {
 		if err := u.patch(ctx); err != nil {
@@ -101,6 +102,9 @@ func (u *upload) began(resp *http.Response) error {
 		return fmt.Errorf("%s does not say where to upload to", u.host.name)
 	}
 	u.chunk = u.client.chunk
+	if u.limit > 0 {
+		u.chunk = min(u.chunk, u.limit)
+	}
 	if least, err := parseOffset(resp.Header.Get("OCI-Chunk-Min-Length")); err == nil {
 		u.chunk = max(u.chunk, least)
 	}
@@ -160,6 +164,8 @@ func (u *upload) patch(ctx context.Context) error {
 func (u *upload) afterPatch(ctx context.Context, err error) error {
 	s := status(err)
 	switch {
+	case s == http.StatusRequestEntityTooLarge && u.shrink():
+		return fmt.Errorf("%s takes no requests of that size: %s", u.host.name, err.Error())
 	case chunksRefused(s) && (u.offset == 0 || s != http.StatusRequestedRangeNotSatisfiable):
 		u.whole = true
 		u.forget()
@@ -177,6 +183,27 @@ func (u *upload) afterPatch(ctx context.Context, err error) error {
 		u.forget() // it cannot be told what the registry has
 	}
 	return err
+}
+
+// afterWhole finds out how to go on after the blob was sent in one request, with err if that has failed.
+func (u *upload) afterWhole(err error) error {
+	if status(err) == http.StatusRequestEntityTooLarge && !u.whole && u.shrink() {
+		return fmt.Errorf("%s takes no requests of that size: %s", u.host.name, err.Error())
+	}
+	return err
+}
+
+// shrink makes the upload begin anew with smaller requests, because a proxy before the registry bounds them. It reports
+// whether they could be smaller.
+func (u *upload) shrink() bool {
+	const least = 256 << 10
+	size := min(u.chunk, u.source.size)
+	if size <= least {
+		return false
+	}
+	u.limit = max(size/8, least)
+	u.forget()
+	return true
 }
 
 func chunksRefused(status int) bool {
