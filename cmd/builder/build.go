@@ -185,6 +185,9 @@ func (b *build) run(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if err := b.fitBases(); err != nil {
+		return &usageError{err}
+	}
 	if err := b.guardGraph(); err != nil {
 		return err
 	}

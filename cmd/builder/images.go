@@ -48,3 +48,12 @@ func (s *images) Config(op solver.Image) []byte {
 	}
 	return nil
 }
+
+// descriptors are how the manifest of an image describes its layers.
+func (s *images) descriptors(op solver.Image) []v1.Descriptor {
+	known, _ := s.byRef.Load(op.Ref)
+	if image, ok := known.(*registry.Image); ok {
+		return image.Manifest.Image.Layers
+	}
+	return nil
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/platforms"
@@ -157,4 +158,35 @@ func (b *build) fit(trees []solver.Tree) error {
 		}
 	}
 	return nil
+}
+
+// fitBases checks how the layers of the bases are compressed, which an image has as they are.
+func (b *build) fitBases() error {
+	kept := func(out output) bool { return out.ships() && !out.spec.compression.force }
+	if b.service == nil || !slices.ContainsFunc(b.outputs, kept) {
+		return nil
+	}
+	for _, image := range b.images {
+		if image.Base == nil {
+			continue
+		}
+		for i, l := range b.resolved.descriptors(image.Base.Image) {
+			if kind := compressionOf(l.MediaType); !slices.Contains(b.service.compressions, kind) {
+				return fmt.Errorf("--for=%s: layer %d of the base %s comes as %s, which %s is not known to take: %s",
+					b.preset, i+1, image.Base.Image.Ref, kind, b.service.service, "the output option force-compression=true compresses it anew")
+			}
+		}
+	}
+	return nil
+}
+
+// compressionOf is how a layer of a media type is compressed. One of eStargz is one of gzip to who does not know it.
+func compressionOf(media types.MediaType) snapshot.CompressionKind {
+	switch text := string(media); {
+	case strings.HasSuffix(text, "+zstd"):
+		return snapshot.Zstd
+	case strings.HasSuffix(text, "gzip"):
+		return snapshot.Gzip
+	}
+	return snapshot.Uncompressed
 }
