@@ -43,9 +43,7 @@ func newSource(l v1.Layer, digest v1.Hash, size int64, report func(int64)) (*sou
 
 // section returns the n bytes at offset. The section before it is closed first.
 func (s *source) section(offset, n int64) (io.ReadCloser, error) {
-	if s.reading != nil {
-		s.reading.end()
-	}
+	s.endSection()
 	if err := s.seek(offset); err != nil {
 		return nil, &sourceError{fmt.Errorf("reading layer %s: %w", s.digest, err)}
 	}
@@ -78,10 +76,18 @@ func (s *source) seek(offset int64) error {
 	return err
 }
 
+// close closes what is read, after whoever may still read it: a request that a registry has answered early.
 func (s *source) close() {
+	s.endSection()
 	if s.r != nil {
 		s.r.Close()
 		s.r = nil
+	}
+}
+
+func (s *source) endSection() {
+	if s.reading != nil {
+		s.reading.end()
 	}
 }
 

@@ -111,3 +111,22 @@ func TestParseUploadRange(t *testing.T) {
 		}
 	}
 }
+
+// The body of a request that was answered early may be read after the source was closed.
+func TestBodyIsReadAfterClose(t *testing.T) {
+	l := randomLayer(t, 1000)
+	digest, _ := l.Digest()
+	size, _ := l.Size()
+	s, err := newSource(l, digest, size, func(int64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := s.section(0, size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.close()
+	if n, err := body.Read(make([]byte, 10)); n != 0 || err != io.EOF {
+		t.Errorf("got %d bytes, %v", n, err)
+	}
+}
