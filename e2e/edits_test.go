@@ -33,7 +33,7 @@ type editor struct {
 
 // edit changes something, which may make no difference, and says what.
 func (e *editor) edit() string {
-	before := e.graph.clone()
+	before := e.clone()
 	defer func() { e.before = before }()
 	stage := e.r.IntN(len(e.stages))
 	step := e.r.IntN(len(e.stages[stage]))
