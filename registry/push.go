@@ -71,7 +71,7 @@ func (p *Pusher) join(ctx context.Context, l v1.Layer, digest v1.Hash, force boo
 	}
 	err := p.push(ctx, b.layer, digest, force)
 	if err != nil {
-		err = fmt.Errorf("pushing layer %s to %s: %w", digest, display(p.repo), err)
+		err = fmt.Errorf("pushing layer %s to %s: %w%s", digest, display(p.repo), err, advice(p.repo, err))
 	}
 	if ctx.Err() == nil {
 		b.done, b.err = err == nil, err

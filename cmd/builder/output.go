@@ -135,7 +135,7 @@ func (b *build) checkOutputs(ctx context.Context) error {
 	var g errgroup.Group
 	for _, out := range b.outputs {
 		for _, p := range out.pushers {
-			if b.recalling == nil {
+			if b.recalling == nil || b.destinations() > 1 { // one that refuses says so before anything is published
 				g.Go(func() error { return p.Check(ctx) })
 			}
 			g.Go(func() error { p.Look(ctx, out.registry.Tags(p.Repository())...); return nil })
@@ -155,6 +155,14 @@ func (b *build) checkOutputs(ctx context.Context) error {
 		}
 	}
 	return g.Wait()
+}
+
+// destinations is how many repositories the result goes to.
+func (b *build) destinations() (n int) {
+	for _, out := range b.outputs {
+		n += len(out.pushers)
+	}
+	return n
 }
 
 // ready returns what takes layers as soon as they are known to be part of the result; nil if nothing does.
