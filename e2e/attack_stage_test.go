@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -182,4 +183,23 @@ func TestCacheChangesUnderneath(t *testing.T) {
 	swapping.Wait()
 	a.check()
 	t.Logf("exits: %s", strings.ReplaceAll(out.String(), "\n", " "))
+}
+
+// c-esc-inspect: what images and steps say of themselves does not reach the terminal as a command to it.
+func TestEscapesOfImages(t *testing.T) {
+	registry := startRegistry(t)
+	pushToybox(t, registry+"/toybox")
+	a := newAttempt(t, registry)
+	a.built(a.build("FROM TOYBOX\nLABEL evil=\"\x1b]0;title\a\"\nENV E=\"\x1b[2J\"\nRUN : \"\x1b]0;title\a\"\n", "-t", registry+"/escapes"))
+	for _, args := range [][]string{{"inspect", registry + "/escapes"}, {"explain"}, {"explain", ":"}, {"du"}, {"du", "--verbose"}, {"fsck"}} {
+		cmd := a.command(args...)
+		if args[0] == "inspect" {
+			cmd = exec.CommandContext(t.Context(), cmd.Path, args...) // it knows no store
+		}
+		r := a.await(cmd)
+		a.built(r)
+		if strings.ContainsAny(r.output, "\x1b\a") {
+			t.Errorf("%q passes escape sequences on: %q", args, r.output)
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/frontend"
 )
 
@@ -46,7 +47,7 @@ func (b *build) call(ctx context.Context) (ok bool, err error) {
 		return false, err
 	}
 	if !b.json {
-		return ok, a.Print(os.Stdout)
+		return ok, a.Print(display.Safe(os.Stdout))
 	}
 	return ok, printJSON(a)
 }

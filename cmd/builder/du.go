@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/snapshot"
 )
 
@@ -47,9 +48,9 @@ func newDu() *cobra.Command {
 				case asJSON:
 					return printJSON(withUses(all, uses))
 				case verbose:
-					return printObjects(os.Stdout, withUses(all, uses))
+					return printObjects(display.Safe(os.Stdout), withUses(all, uses))
 				}
-				return printKinds(os.Stdout, all)
+				return printKinds(display.Safe(os.Stdout), all)
 			})
 		},
 	}

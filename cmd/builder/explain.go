@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-298d225e/builder/cache"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/solver"
 )
 
@@ -44,9 +45,9 @@ from the key of the step that was most like it in the build before.`,
 			case asJSON:
 				return printJSON(told)
 			case len(args) == 0:
-				return printAccount(os.Stdout, told)
+				return printAccount(display.Safe(os.Stdout), told)
 			}
-			return printKeys(os.Stdout, told.Steps)
+			return printKeys(display.Safe(os.Stdout), told.Steps)
 		},
 	}
 	addRoot(cmd.Flags(), &root)

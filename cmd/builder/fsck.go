@@ -80,7 +80,7 @@ func (r *storeReport) print() error {
 		if p.Repaired {
 			repaired = " (removed)"
 		}
-		if _, err := fmt.Fprintf(os.Stdout, "%s: %s%s\n", p.Name, p.Text, repaired); err != nil {
+		if _, err := fmt.Fprintf(display.Safe(os.Stdout), "%s: %s%s\n", p.Name, p.Text, repaired); err != nil {
 			return err
 		}
 	}

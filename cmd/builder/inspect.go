@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/attest"
+	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/platforms"
 	"github.com/seed-298d225e/builder/registry"
@@ -65,7 +66,7 @@ as BuildKit has them, and in cosign's envelopes. No signature is verified.`,
 				e.SetIndent("", "  ")
 				return e.Encode(found)
 			}
-			return found.print(os.Stdout)
+			return found.print(display.Safe(os.Stdout))
 		},
 	}
 	f.add(cmd.Flags())
