@@ -145,7 +145,7 @@ func TestSingleFlight(t *testing.T) {
 	for _, kill := range []bool{false, true} {
 		t.Run(fmt.Sprint("kill=", kill), func(t *testing.T) {
 			store, dir, shared := newStore(t), t.TempDir(), t.TempDir()
-			dockerfile := "FROM toybox\nRUN --mount=type=cache,target=/count echo ran >> /count/log; sleep 1\n" +
+			dockerfile := "FROM toybox\nRUN --mount=type=cache,target=/count echo ran >> /count/log; sleep 3\n" +
 				"RUN --mount=type=cache,target=/count,sharing=locked cp /count/log /log\n"
 			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
 				t.Fatal(err)

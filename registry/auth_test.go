@@ -82,7 +82,7 @@ func TestRealmEvil(t *testing.T) {
 		start := time.Now()
 		_, err := newClient(t, c).Resolve(t.Context(), r.tag("app:v1"), anyOf)
 		wantError(t, err, "resolving")
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("%s: took %s", realm, took)
 		}
 	}
