@@ -51,6 +51,9 @@ func (o *buildOptions) recallable() bool {
 		len(o.cacheFrom) > 0 || len(o.cacheTo) > 0 || len(o.secrets) > 0 || len(o.agents) > 0 || len(o.keys) > 0 || o.attest.sbom != nil || o.file == "-" {
 		return false
 	}
+	if o.service != nil && o.service.largest > 0 { // the files of the layers are counted
+		return false
+	}
 	for i := range o.outputs {
 		if kind := o.outputs[i].kind; kind != outputImage && kind != outputCacheOnly {
 			return false
