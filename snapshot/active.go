@@ -22,15 +22,28 @@ type Active struct {
 }
 
 // Prepare makes the tree of layers, lowest first, writable.
-func (s *Store) Prepare(layers []*Layer) (*Active, error) {
-	a, err := s.prepare(layers)
+func (s *Store) Prepare(layers []*Layer) (*Active, error) { return s.prepareUpon(nil, layers) }
+
+// PrepareRoot is [Store.Prepare] for a tree that a command is to run in: where the driver can, what is mounted for every
+// command has a place in it.
+func (s *Store) PrepareRoot(layers []*Layer) (*Active, error) {
+	bottom, err := s.mountPoints()
+	if err != nil {
+		return nil, fmt.Errorf("making mount points: %w", err)
+	}
+	defer bottom.Close()
+	return s.prepareUpon(bottom, layers)
+}
+
+func (s *Store) prepareUpon(bottom *os.File, layers []*Layer) (*Active, error) {
+	a, err := s.prepare(bottom, layers)
 	if err != nil {
 		return nil, fmt.Errorf("preparing a tree: %w", err)
 	}
 	return a, nil
 }
 
-func (s *Store) prepare(layers []*Layer) (*Active, error) {
+func (s *Store) prepare(bottom *os.File, layers []*Layer) (*Active, error) {
 	lower, err := dirs(layers)
 	if err != nil {
 		return nil, err
@@ -48,7 +61,7 @@ func (s *Store) prepare(layers []*Layer) (*Active, error) {
 		return nil, err
 	}
 	if err = a.copyRoot(); err == nil {
-		a.tree, err = driver.open(place{dir: a.dir, upper: a.upper, lower: lower, below: below})
+		a.tree, err = driver.open(place{dir: a.dir, upper: a.upper, bottom: bottom, lower: lower, below: below})
 	}
 	if err != nil {
 		a.remove()

@@ -61,6 +61,8 @@ type place struct {
 	// upper is an open directory in dir, empty but for the metadata of the tree's root, which is to hold
 	// what is changed: as overlayfs writes it there.
 	upper *os.File
+	// bottom, if not nil, is a directory that shows where no layer has or hides anything. A driver may do without.
+	bottom *os.File
 	// lower are the unpacked layers, lowest first; below is the same to be read.
 	lower []*os.File
 	below *View

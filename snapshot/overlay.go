@@ -25,6 +25,9 @@ func (overlay) open(p place) (workspace, error) { //nolint:ireturn // as driver 
 		return nil, err
 	}
 	defer work.Close()
+	if p.bottom != nil {
+		lower = slices.Insert(lower, 0, p.bottom)
+	}
 	if len(lower) == 0 { // overlayfs wants one
 		empty, err := makeDir(p.dir, "empty")
 		if err != nil {

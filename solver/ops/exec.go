@@ -61,7 +61,7 @@ type run struct {
 // attempt runs the command on a new tree of layers. If it fails, full says that there was no room left on the disk then.
 func (r *run) attempt(ctx context.Context, v *solver.Vertex, below []*snapshot.Layer) (root *snapshot.Active, full bool, err error) {
 	store := r.worker.Store
-	if root, err = store.Prepare(below); err != nil {
+	if root, err = store.PrepareRoot(below); err != nil {
 		return nil, store.Full(), err
 	}
 	if err := r.run(ctx, v, root); err != nil {
