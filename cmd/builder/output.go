@@ -134,16 +134,8 @@ func (b *build) checkOutputs(ctx context.Context) error {
 	}
 	var g errgroup.Group
 	for _, out := range b.outputs {
-		for _, p := range out.pushers {
-			if b.recalling == nil || b.destinations() > 1 { // one that refuses says so before anything is published
-				g.Go(func() error { return p.Check(ctx) })
-			}
-			g.Go(func() error { p.Look(ctx, out.registry.Tags(p.Repository())...); return nil })
-		}
 		if out.registry != nil {
-			for _, r := range out.registry.Repositories() {
-				g.Go(func() error { b.warnImmutable(ctx, r, out.registry.Tags(r)); return nil })
-			}
+			b.checkRegistry(ctx, &g, out)
 		}
 		if dest := out.spec.dest; dest != "" && dest != "-" {
 			if info, err := os.Stat(filepath.Dir(filepath.Clean(dest))); err == nil && !info.IsDir() {
@@ -155,6 +147,19 @@ func (b *build) checkOutputs(ctx context.Context) error {
 		}
 	}
 	return g.Wait()
+}
+
+// checkRegistry lets g find out whether the repositories of an output can be written to, and what they have.
+func (b *build) checkRegistry(ctx context.Context, g *errgroup.Group, out output) {
+	for _, p := range out.pushers {
+		if b.recalling == nil || b.destinations() > 1 { // one that refuses says so before anything is published
+			g.Go(func() error { return p.Check(ctx) })
+		}
+		g.Go(func() error { p.Look(ctx, out.registry.Tags(p.Repository())...); return nil })
+	}
+	for _, r := range out.registry.Repositories() {
+		g.Go(func() error { b.warnImmutable(ctx, r, out.registry.Tags(r)); return nil })
+	}
 }
 
 // destinations is how many repositories the result goes to.

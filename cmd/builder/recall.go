@@ -31,7 +31,7 @@ func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Opti
 		return nil, errForgotten
 	}
 	shown.Held = true
-	w, err := enter(sandbox.RungNone, o.root, shown, nil)
+	w, err := enter(sandbox.RungNone, o.root, shown, nil) //nolint:contextcheck // this rung starts no other process
 	if err != nil {
 		return nil, errForgotten
 	}
