@@ -40,7 +40,7 @@ func TestIPv6(t *testing.T) {
 	}
 	next, d := blobServer([]byte("x"))
 	s := httptest.NewUnstartedServer(next)
-	s.Listener.Close()
+	_ = s.Listener.Close()
 	s.Listener = l
 	s.Start()
 	t.Cleanup(s.Close)

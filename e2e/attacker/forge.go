@@ -42,7 +42,7 @@ func forge(args []string) (found []string) {
 		}
 		f.Close()
 	}
-	return append(found, ordinaryAttributes(filepath.Join(args[0], "path"))...)
+	return append(found, ordinaryAttributes(filepath.Join(args[0], "path"), len(args) > 1)...)
 }
 
 // renaming sets an attribute whose name changes while it is set.
@@ -89,8 +89,9 @@ func setxattrat(path string, _ *os.File) error {
 	return nil
 }
 
-// ordinaryAttributes sets, lists and removes attributes of other names, which must succeed.
-func ordinaryAttributes(path string) (found []string) {
+// ordinaryAttributes sets, lists and removes attributes of other names, which must succeed; records are not listed
+// where a supervisor keeps them.
+func ordinaryAttributes(path string, supervised bool) (found []string) {
 	const name = "user.colour"
 	if err := unix.Setxattr(path, name, []byte("red"), unix.XATTR_CREATE); err != nil {
 		return []string{"setting an attribute: " + err.Error()}
@@ -105,11 +106,15 @@ func ordinaryAttributes(path string) (found []string) {
 	if err != nil || err2 != nil || need != n || !slices.Contains(names, name) {
 		found = append(found, fmt.Sprintf("listing attributes: %d, %v; %q, %v", need, err, names, err2))
 	}
-	if slices.ContainsFunc(names, func(s string) bool { return s == ownerRecord }) && unix.Geteuid() == 0 {
+	if supervised && slices.Contains(names, ownerRecord) {
 		found = append(found, "the record of an owner is listed")
 	}
 	if _, err := unix.Listxattr(path, make([]byte, 1)); err != unix.ERANGE {
 		found = append(found, fmt.Sprintf("listing into a small buffer: %v", err))
+	}
+	capability := "\x01\x00\x00\x02\x00\x20" + strings.Repeat("\x00", 14)
+	if err := unix.Setxattr(path, "security.capability", []byte(capability), 0); (err == nil) != (unix.Geteuid() == 0) {
+		found = append(found, fmt.Sprintf("giving a program capabilities: %v", err))
 	}
 	if err := unix.Removexattr(path, name); err != nil {
 		found = append(found, "removing an attribute: "+err.Error())

@@ -57,7 +57,7 @@ func setXattr(t *task, f *file) answer {
 	switch {
 	case err != nil:
 		return failure(err)
-	case strings.HasPrefix(name, reserved):
+	case strings.HasPrefix(name, reserved), !t.mayLabel(name):
 		return failure(unix.EPERM)
 	case size > xattrSizeMax:
 		return failure(unix.E2BIG)
@@ -72,6 +72,12 @@ func setXattr(t *task, f *file) answer {
 	return done(err)
 }
 
+// mayLabel reports whether the task may change attributes of this name as far as that is a matter of who it is: what
+// gives a program capabilities is root's.
+func (t *task) mayLabel(name string) bool {
+	return !strings.HasPrefix(name, "security.") || t.identity().root()
+}
+
 // removeXattr does removexattr(2) and its kin.
 func removeXattr(t *task, f *file) answer {
 	name, err := t.text(t.args[1])
@@ -80,6 +86,8 @@ func removeXattr(t *task, f *file) answer {
 		return failure(err)
 	case strings.HasPrefix(name, reserved):
 		return failure(unix.ENODATA)
+	case !t.mayLabel(name):
+		return failure(unix.EPERM)
 	}
 	return done(unix.Removexattr(f.path(), name))
 }
