@@ -141,7 +141,7 @@ func TestSpam(t *testing.T) {
 	a := newAttempt(t, registry)
 	r := a.build(attack("spam", "50"), "-o", "type=cacheonly")
 	a.built(r)
-	if r.memory > 500<<20 {
+	if r.memory > 200<<20 {
 		t.Errorf("the builder took %d MiB", r.memory>>20)
 	}
 	a.works()

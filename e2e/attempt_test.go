@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -160,16 +159,14 @@ func (a *attempt) await(cmd *exec.Cmd) result {
 		a.t.Fatal(err)
 	}
 	watchdog := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
+	memory := watchMemory(cmd.Process.Pid)
 	err := cmd.Wait()
-	r := result{output: out.String(), took: time.Since(began), code: cmd.ProcessState.ExitCode()}
+	r := result{output: out.String(), took: time.Since(began), code: cmd.ProcessState.ExitCode(), memory: memory()}
 	if !watchdog.Stop() {
 		a.t.Errorf("the build had not ended after %s:\n%s", limit, r.output)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		a.t.Fatal(err, exit)
-	}
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		r.memory = usage.Maxrss << 10
 	}
 	if strings.Contains(r.output, "panic:") || strings.Contains(r.output, "goroutine 1") {
 		a.t.Errorf("the builder panicked:\n%s", r.output)

@@ -127,15 +127,31 @@ func (r *root) makeStub(parent *os.File, name string, mode uint32) error {
 func (r *root) removeStubs() (err error) {
 	for _, s := range slices.Backward(r.stubs) {
 		if err == nil {
-			err = s.free()
-		}
-		if times, failed := s.parentTimes(); failed == nil && err == nil && s.remove() {
-			_ = unix.UtimesNanoAt(int(s.parent.Fd()), "", times[:], unix.AT_EMPTY_PATH)
+			err = s.restore()
 		}
 		s.parent.Close()
 	}
 	r.stubs = nil
 	return err
+}
+
+// restore makes the directory of the stub what it would be if there had been none.
+func (s *stub) restore() error {
+	if err := s.free(); err != nil {
+		return err
+	}
+	times, err := s.parentTimes()
+	if err != nil {
+		return err
+	}
+	removed, err := s.remove()
+	if err != nil {
+		return fmt.Errorf("removing the mount point %s: %w", s.name, err)
+	}
+	if removed {
+		return unix.UtimesNanoAt(int(s.parent.Fd()), "", times[:], unix.AT_EMPTY_PATH)
+	}
+	return nil
 }
 
 // free waits until nothing is mounted upon the stub. That is so when the mount namespace of the command has ended, which
@@ -177,15 +193,28 @@ func (s *stub) parentTimes() ([2]unix.Timespec, error) {
 }
 
 // remove removes the stub if it is still the one that was made, and as empty.
-func (s *stub) remove() bool {
+func (s *stub) remove() (removed bool, err error) {
 	var st unix.Stat_t
-	if err := unix.Fstatat(int(s.parent.Fd()), s.name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Ino != s.inode {
-		return false
+	err = unix.Fstatat(int(s.parent.Fd()), s.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	case err != nil:
+		return false, err
+	case st.Ino != s.inode:
+		return false, nil
 	}
+	flags := 0
 	if s.mode&unix.S_IFMT == unix.S_IFDIR {
-		return unix.Unlinkat(int(s.parent.Fd()), s.name, unix.AT_REMOVEDIR) == nil
+		flags = unix.AT_REMOVEDIR
+	} else if st.Size > 0 {
+		return false, nil
 	}
-	return st.Size == 0 && unix.Unlinkat(int(s.parent.Fd()), s.name, 0) == nil
+	err = unix.Unlinkat(int(s.parent.Fd()), s.name, flags)
+	if errors.Is(err, unix.ENOTEMPTY) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // directory opens one of the directories that a root must really have.
