@@ -119,6 +119,9 @@ var errPacked = errors.New("it has been packed before")
 // writePacked has write write a blob, and keeps it and what write returns, in the file that name says for a
 // content ID. If write fails with errPacked what it returns is the result.
 func (s *Store) writePacked(write func(io.Writer) (*packed, error), name func(v1.Hash) string) (*packed, error) {
+	if s.lookOnly {
+		return nil, fmt.Errorf("packing a layer: %w", fs.ErrNotExist)
+	}
 	tmp := s.temporary("blob")
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {

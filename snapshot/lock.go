@@ -66,10 +66,11 @@ func lockWaiting(ctx context.Context, name string, how int) (*os.File, error) {
 // lockRemovable is lockWaiting for a file that its holder may remove, with the directory that it is in. A lock of a file that
 // has been removed meanwhile keeps nobody out, so that of the file that has its name now is taken.
 func lockRemovable(ctx context.Context, name string, how int) (*os.File, error) {
-	for {
-		err := os.MkdirAll(filepath.Dir(name), 0o700)
-		if errors.Is(err, fs.ErrExist) {
-			continue // and is removed
+	dir := filepath.Dir(name)
+	for ctx.Err() == nil {
+		err := os.MkdirAll(dir, 0o700)
+		if errors.Is(err, fs.ErrExist) && !occupied(dir) {
+			continue // it is being removed
 		}
 		if err != nil {
 			return nil, err
@@ -83,6 +84,13 @@ func lockRemovable(ctx context.Context, name string, how int) (*os.File, error) 
 		}
 		f.Close()
 	}
+	return nil, context.Cause(ctx)
+}
+
+// occupied reports whether something other than a directory has a name.
+func occupied(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && !info.IsDir()
 }
 
 // isAt reports whether f is still the file called name.

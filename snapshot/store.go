@@ -28,6 +28,7 @@ const formatVersion = "builder store 1\n"
 //
 //	format              the version
 //	blobs/sha256/ab/…   compressed layers, manifests and configurations, named by their digest
+//	mountpoints         what lies below the layers in the tree of every command
 //	trees/ID/fs         unpacked layers: the chain ID of an image's layer, the content ID of ours
 //	layers/ID           what is known of the packed form of a layer, by content ID
 //	tmp/PID.BOOT/…      what one process is making; locked as long as it lives
@@ -38,10 +39,12 @@ type Store struct {
 	owners Owners
 	// shelves keep objects of other kinds.
 	shelves []Shelf
-	driver  func() (chosenDriver, error)
-	plain   *plain
-	tmp     string
-	lock    *os.File
+	// lookOnly: see Options.
+	lookOnly bool
+	driver   func() (chosenDriver, error)
+	plain    *plain
+	tmp      string
+	lock     *os.File
 	// leases is the file that says what this process uses, leased what stands in it.
 	leases *os.File
 	leased sync.Map
@@ -68,17 +71,21 @@ type Options struct {
 	Driver Driver
 	// Shelves are other places that count as parts of the store.
 	Shelves []Shelf
+	// LookOnly: what dead processes have left stays, and no layer is packed: one that is not is fs.ErrNotExist.
+	LookOnly bool
 	// Span, if not nil, is told when work on a layer begins, and by end when it ends.
 	Span func(what string) (end func())
 }
 
 // Open opens the store at path and makes it if it is missing. Close it at the end.
 func Open(path string, o Options) (*Store, error) {
-	s := &Store{path: path, owners: o.Owners, shelves: o.Shelves, boot: bootID(), packing: make(chan struct{}, packLimit)}
+	s := &Store{path: path, owners: o.Owners, shelves: o.Shelves, lookOnly: o.LookOnly, boot: bootID(), packing: make(chan struct{}, packLimit)}
 	if err := s.create(); err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", path, err)
 	}
-	s.removeLeftovers()
+	if !o.LookOnly {
+		s.removeLeftovers()
+	}
 	if err := s.makeTemporary(); err != nil {
 		return nil, fmt.Errorf("opening the store %s: %w", path, err)
 	}

@@ -192,7 +192,7 @@ func difference(before, now string) []string {
 	return lines
 }
 
-// diary returns what remembers builds of what is built.
+// subject is what the diary knows builds of the same thing by.
 func (o *buildOptions) subject() cache.Told {
 	context := o.context
 	if dir, err := filepath.EvalSymlinks(context); err == nil {

@@ -125,6 +125,9 @@ func (b *build) image(spec *outputSpec, image *frontend.Image, t solver.Tree) (v
 	return exporter.Image(image.Config, layers, o)
 }
 
+// named reports whether the image is to be named even if it goes nowhere.
+func (b *build) named() bool { return b.iidFile != "" || b.quiet }
+
 // conclude tells what was built.
 func (b *build) conclude(ctx context.Context, trees []solver.Tree, written []exporter.Written) error {
 	spec := &outputSpec{}
@@ -134,7 +137,7 @@ func (b *build) conclude(ctx context.Context, trees []solver.Tree, written []exp
 			ships, spec = true, b.outputs[i].spec
 		}
 	}
-	if !ships && b.iidFile == "" && !b.quiet {
+	if !ships && !b.named() {
 		if len(b.outputs) == 0 {
 			b.notice("nothing was asked for but the build itself: -t pushes the result, --load and --output put it elsewhere")
 		}

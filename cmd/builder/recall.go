@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -35,7 +36,7 @@ func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Opti
 	if err != nil {
 		return nil, errForgotten
 	}
-	w.trace = t
+	w.trace, w.lookOnly = t, true
 	b := o.newBuild(w)
 	b.recalling = &recalling{}
 	err = b.do(ctx)
@@ -45,10 +46,10 @@ func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Opti
 	return tags, err
 }
 
-// recallable reports whether nothing that was asked for needs more than memories. Standard input cannot be read twice.
+// recallable reports whether nothing that was asked for needs more than memories.
 func (o *buildOptions) recallable() bool {
 	if o.method != callBuild || o.noCache || len(o.noCacheFilter) > 0 || o.squash || o.createRepo || o.verify != nil ||
-		len(o.cacheFrom) > 0 || len(o.cacheTo) > 0 || len(o.secrets) > 0 || len(o.agents) > 0 || len(o.keys) > 0 || o.attest.sbom != nil || o.file == "-" {
+		len(o.cacheFrom) > 0 || len(o.cacheTo) > 0 || len(o.secrets) > 0 || len(o.agents) > 0 || len(o.keys) > 0 || o.attest.sbom != nil || o.maxStorage != "" {
 		return false
 	}
 	if o.service != nil && o.service.largest > 0 { // the files of the layers are counted
@@ -59,8 +60,20 @@ func (o *buildOptions) recallable() bool {
 			return false
 		}
 	}
-	info, err := os.Stat(o.context)
-	return err == nil && info.IsDir()
+	context, err := os.Stat(o.context)
+	return err == nil && context.IsDir() && o.rereadable()
+}
+
+// rereadable reports whether the Dockerfile is there when it is read once more, which that from a pipe is not.
+func (o *buildOptions) rereadable() bool {
+	if o.file == "" {
+		return true
+	}
+	info, err := os.Stat(o.file)
+	if err != nil {
+		info, err = os.Stat(filepath.Join(o.context, o.file))
+	}
+	return err == nil && info.Mode().IsRegular()
 }
 
 // complete reports whether a build went well.
@@ -131,15 +144,12 @@ func (d heldDiary) Write(a solver.Account) {
 	}
 }
 
-// found reports that all trees were found, of which all layers are there as they are to be shipped. From here on the
-// build is like any other.
+// found reports that all trees were found, of which all layers that are needed are there as they are wanted. From here on
+// the build is like any other.
 func (b *build) found(trees []solver.Tree) error {
-	for i := range b.outputs {
-		if !b.outputs[i].ships() {
-			continue
-		}
-		for n, t := range trees {
-			if _, err := b.image(b.outputs[i].spec, b.images[n], t); err != nil {
+	for _, spec := range b.described() {
+		for i, t := range trees {
+			if _, err := b.image(spec, b.images[i], t); err != nil {
 				return errForgotten
 			}
 		}
@@ -147,4 +157,17 @@ func (b *build) found(trees []solver.Tree) error {
 	b.recalling.certain = true
 	b.display.Release()
 	return nil
+}
+
+// described returns the outputs for which images are made, if only to be told of.
+func (b *build) described() (all []*outputSpec) {
+	for i := range b.outputs {
+		if out := &b.outputs[i]; out.ships() || b.attest.asked(out.spec) {
+			all = append(all, out.spec)
+		}
+	}
+	if len(all) == 0 && b.named() {
+		all = append(all, &outputSpec{})
+	}
+	return all
 }

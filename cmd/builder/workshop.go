@@ -34,6 +34,8 @@ type workshop struct {
 	trace  *tracer
 	path   string
 	store  *snapshot.Store
+	// lookOnly: nothing is to be made in the store.
+	lookOnly bool
 	client *registry.Client
 	// tags are what tags are known to stand for.
 	tags map[string]v1.Hash
@@ -92,7 +94,7 @@ func (w *workshop) openStore(driver snapshot.Driver) (err error) {
 		driver = snapshot.DriverPlain
 	}
 	w.store, err = snapshot.Open(w.path, snapshot.Options{
-		Owners: owners(w.host), Driver: driver, Shelves: []snapshot.Shelf{downloads{w.path}},
+		Owners: owners(w.host), Driver: driver, LookOnly: w.lookOnly, Shelves: []snapshot.Shelf{downloads{w.path}},
 		Span: w.trace.layer,
 	})
 	if err != nil {
