@@ -31,12 +31,12 @@ type workshop struct {
 	host    *sandbox.Host
 	display *display.Display
 	// trace is nil unless it was asked for.
-	trace  *tracer
-	path   string
-	store  *snapshot.Store
+	trace *tracer
+	path  string
+	store *snapshot.Store
 	// lookOnly: nothing is to be made in the store.
 	lookOnly bool
-	client *registry.Client
+	client   *registry.Client
 	// tags are what tags are known to stand for.
 	tags map[string]v1.Hash
 	http *fetch.HTTP
