@@ -53,9 +53,11 @@ func openBerkeley(data []byte) (*berkeley, error) {
 }
 
 // values streams the value of every pair but that whose key is 0, in which rpm keeps a counter. Every page of the
-// file is looked at once: those that no bucket uses any more say so themselves.
+// file is looked at once: those that no bucket uses any more say so themselves. Pairs that share a value, or a chain
+// with a loop, would make more of the file than there is of it, which is an error.
 func (b *berkeley) values() iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
+		left := len(b.data)
 		for number := 1; (number+1)*b.page <= len(b.data); number++ {
 			page := b.at(number)
 			if kind := page[25]; kind != hashPage && kind != unsortedHashPage {
@@ -63,6 +65,9 @@ func (b *berkeley) values() iter.Seq2[[]byte, error] {
 			}
 			for i := 0; i+1 < int(b.order.Uint16(page[20:])); i += 2 {
 				value, err := b.pair(page, i)
+				if left -= len(value); left < 0 {
+					value, err = nil, errBerkeley
+				}
 				if (value != nil || err != nil) && !yield(value, err) || err != nil {
 					return
 				}

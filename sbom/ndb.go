@@ -19,7 +19,8 @@ const (
 )
 
 // ndbValues streams the values of a Packages.db: rpm's own form, which SUSE uses (lib/backend/ndb/rpmpkg.c). A table of
-// slots says where the values are. All numbers have their lowest byte first.
+// slots says where the values are; together they have no more blocks than the file. All numbers have their lowest byte
+// first.
 func ndbValues(data []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		slots, err := ndbSlots(data)
@@ -27,6 +28,7 @@ func ndbValues(data []byte) iter.Seq2[[]byte, error] {
 			yield(nil, err)
 			return
 		}
+		left := uint64(len(data))
 		for ; len(slots) > 0; slots = slots[ndbSlot:] {
 			if string(slots[:4]) != "Slot" {
 				yield(nil, errNDB)
@@ -35,6 +37,12 @@ func ndbValues(data []byte) iter.Seq2[[]byte, error] {
 			if binary.LittleEndian.Uint32(slots[8:]) == 0 { // it is free
 				continue
 			}
+			size := uint64(binary.LittleEndian.Uint32(slots[12:])) * ndbBlock
+			if size > left {
+				yield(nil, errNDB)
+				return
+			}
+			left -= size
 			value, err := ndbValue(data, slots)
 			if !yield(value, err) || err != nil {
 				return

@@ -98,8 +98,8 @@ const (
 	tagSource  = 1044
 )
 
-// header is what the database has of a package: values by tag
-// (https://rpm-software-management.github.io/rpm/manual/format_header.html).
+// header is what the database has of a package: the values that are read, by tag
+// (https://rpm-software-management.github.io/rpm/manual/format_header.html). Together they are no longer than it is.
 type header map[uint32][]byte
 
 var errHeader = errors.New("the header of a package is damaged")
@@ -116,24 +116,49 @@ func parseHeader(b []byte) (header, error) {
 	index, store := b[intro:intro+entries*entry], b[intro+entries*entry:]
 	h := header{}
 	for ; len(index) > 0; index = index[entry:] {
-		offset := binary.BigEndian.Uint32(index[8:])
+		tag, offset := binary.BigEndian.Uint32(index), binary.BigEndian.Uint32(index[8:])
 		if uint64(offset) > uint64(len(store)) {
 			return nil, errHeader
 		}
-		h[binary.BigEndian.Uint32(index)] = store[offset:]
+		if isRead(tag) {
+			h[tag] = store[offset:]
+		}
+	}
+	if h.trim() > len(b) {
+		return nil, errHeader
 	}
 	return h, nil
 }
 
-// text returns the value of a tag that is a string, "" if there is none.
-func (h header) text(tag uint32) string {
-	text, _, _ := bytes.Cut(h[tag], []byte{0})
-	return string(text)
+func isRead(tag uint32) bool {
+	switch tag {
+	case tagName, tagVersion, tagRelease, tagEpoch, tagVendor, tagLicense, tagURL, tagArch, tagSource:
+		return true
+	}
+	return false
 }
+
+// trim ends every value where it does, rather than where the header does, and returns how long all are, in bytes.
+func (h header) trim() int {
+	size := 0
+	for tag, value := range h {
+		if tag == tagEpoch {
+			value = value[:min(4, len(value))]
+		} else {
+			value, _, _ = bytes.Cut(value, []byte{0})
+		}
+		h[tag] = value
+		size += len(value)
+	}
+	return size
+}
+
+// text returns the value of a tag that is a string, "" if there is none.
+func (h header) text(tag uint32) string { return string(h[tag]) }
 
 func (h header) pack(found string) Package {
 	version := h.text(tagVersion) + "-" + h.text(tagRelease)
-	if epoch := h[tagEpoch]; len(epoch) >= 4 {
+	if epoch := h[tagEpoch]; len(epoch) == 4 {
 		version = strconv.FormatUint(uint64(binary.BigEndian.Uint32(epoch)), 10) + ":" + version
 	}
 	return Package{

@@ -155,6 +155,9 @@ func FuzzRPM(f *testing.F) {
 		f.Add(name, 4096+20, []byte{0xff, 0xff})
 		f.Add(name, 40, []byte{0xff, 0xff, 0xff, 0x7f})
 	}
+	for name, content := range greedy() {
+		f.Add(name, 0, content)
+	}
 	f.Fuzz(func(t *testing.T, name string, at int, with []byte) {
 		as, ok := databases()[name]
 		if !ok {

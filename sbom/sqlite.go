@@ -65,7 +65,7 @@ func (s *sqlite) table(name string) iter.Seq2[[][]byte, error] {
 // rows streams what the tree with a root page holds.
 func (s *sqlite) rows(root int) iter.Seq2[[][]byte, error] {
 	return func(yield func([][]byte, error) bool) {
-		w := &sqliteWalk{sqlite: s, left: len(s.data)/s.page + 1}
+		w := &sqliteWalk{sqlite: s, left: len(s.data)/s.page + 1, content: len(s.data)}
 		if err := w.walk(root, func(row [][]byte) bool { return yield(row, nil) }); err != nil && !errors.Is(err, errStop) {
 			yield(nil, err)
 		}
@@ -74,10 +74,11 @@ func (s *sqlite) rows(root int) iter.Seq2[[][]byte, error] {
 
 var errStop = errors.New("stop")
 
-// sqliteWalk goes through a tree. A damaged one could have loops, so no more pages are visited than there are.
+// sqliteWalk goes through a tree. A damaged one could have loops and rows that share pages, so no more pages are visited
+// than there are, and no more content is collected than the file has bytes.
 type sqliteWalk struct {
 	*sqlite
-	left int
+	left, content int
 }
 
 // at returns a page, which are numbered from 1.
@@ -129,9 +130,10 @@ func (w *sqliteWalk) walk(number int, row func([][]byte) bool) error {
 func (w *sqliteWalk) cell(b []byte, row func([][]byte) bool) error {
 	size, b, ok := uvarint(b)
 	_, b, also := uvarint(b) // the number of the row
-	if !ok || !also || size > uint64(len(w.data)) {
+	if !ok || !also || size > uint64(w.content) {
 		return errSQLite
 	}
+	w.content -= int(size)
 	payload, err := w.payload(int(size), b)
 	if err != nil {
 		return err
@@ -176,6 +178,9 @@ func (w *sqliteWalk) payload(size int, b []byte) ([]byte, error) {
 	return all, nil
 }
 
+// maxColumns is how many columns SQLite allows a table to have, unless it was built otherwise.
+const maxColumns = 2000
+
 // record splits a row into its columns ("Record Format").
 func record(b []byte) ([][]byte, error) {
 	size, types, ok := uvarint(b)
@@ -191,7 +196,7 @@ func record(b []byte) ([][]byte, error) {
 			return nil, errSQLite
 		}
 		n := columnSize(kind)
-		if n > uint64(len(body)) {
+		if n > uint64(len(body)) || len(columns) == maxColumns {
 			return nil, errSQLite
 		}
 		columns = append(columns, body[:n])
