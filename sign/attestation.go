@@ -105,7 +105,7 @@ func AttestationImage(attestations []Attestation) (v1.Image, error) {
 
 // ReadAttestations returns the attestations that an image holds, whose manifest is m and whose layers open opens.
 func ReadAttestations(m *v1.Manifest, open func(v1.Descriptor) (io.ReadCloser, error)) ([]Attestation, error) {
-	blobs, err := unpack(m, envelopeType, open)
+	blobs, err := unpack(m, envelopeType, maxAll, open)
 	if err != nil {
 		return nil, fmt.Errorf("reading attestations: %w", err)
 	}

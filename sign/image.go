@@ -28,24 +28,31 @@ func pack(media types.MediaType, blobs []blob) (v1.Image, error) {
 }
 
 const (
-	// maxBlob bounds what is read of a blob, in bytes: a list of what a large image holds is a few MiB. maxBlobs bounds
-	// how many are read.
-	maxBlob  = 64 << 20
-	maxBlobs = 1000
+	// maxSignature bounds what is read of a signed text about a manifest, in bytes: one has some hundred. maxAll bounds
+	// what is read of all layers of an image, and so of a statement: a list of what a large image holds is a few MiB.
+	// maxBlobs bounds how many layers are read.
+	maxSignature = 1 << 20
+	maxAll       = 64 << 20
+	maxBlobs     = 1000
 )
 
-// unpack returns the layers of an image, which must all be of one type.
-func unpack(m *v1.Manifest, media types.MediaType, open func(v1.Descriptor) (io.ReadCloser, error)) ([]blob, error) {
+// unpack returns the layers of an image, which must all be of one type and of at most most bytes. Whoever may push to
+// the repository decides what they are.
+func unpack(m *v1.Manifest, media types.MediaType, most int64, open func(v1.Descriptor) (io.ReadCloser, error)) ([]blob, error) {
 	if len(m.Layers) > maxBlobs {
 		return nil, fmt.Errorf("there are %d, more than the allowed %d", len(m.Layers), maxBlobs)
 	}
 	var all []blob
+	left := int64(maxAll)
 	for _, d := range m.Layers {
 		if d.MediaType != media {
 			return nil, fmt.Errorf("%s is a %s", d.Digest, d.MediaType)
 		}
-		if d.Size > maxBlob {
-			return nil, fmt.Errorf("%s has %d bytes, more than the allowed %d", d.Digest, d.Size, maxBlob)
+		if d.Size < 0 || d.Size > most {
+			return nil, fmt.Errorf("%s has %d bytes, and 0 to %d are allowed", d.Digest, d.Size, most)
+		}
+		if left -= d.Size; left < 0 {
+			return nil, fmt.Errorf("all have more than the allowed %d bytes", maxAll)
 		}
 		content, err := readBlob(d, open)
 		if err != nil {
@@ -62,5 +69,9 @@ func readBlob(d v1.Descriptor, open func(v1.Descriptor) (io.ReadCloser, error)) 
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(r)
+	content, err := io.ReadAll(io.LimitReader(r, d.Size+1))
+	if err == nil && int64(len(content)) != d.Size {
+		err = fmt.Errorf("%s has not the %d bytes that its manifest says", d.Digest, d.Size)
+	}
+	return content, err
 }

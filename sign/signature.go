@@ -87,7 +87,7 @@ func Image(signatures []Signature) (v1.Image, error) {
 
 // Read returns the signatures that an image holds, whose manifest is m and whose layers open opens.
 func Read(m *v1.Manifest, open func(v1.Descriptor) (io.ReadCloser, error)) ([]Signature, error) {
-	blobs, err := unpack(m, payloadType, open)
+	blobs, err := unpack(m, payloadType, maxSignature, open)
 	if err != nil {
 		return nil, fmt.Errorf("reading signatures: %w", err)
 	}
