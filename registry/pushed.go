@@ -33,7 +33,7 @@ type PushedFile struct {
 	mu    sync.Mutex
 	read  bool
 	known map[place]string
-	// noted are the lines that are to be added.
+	// noted are the lines that are to be added. Of two for one blob the later counts.
 	noted []string
 }
 
@@ -95,20 +95,28 @@ func (f *PushedFile) Note(registry, repository string, digest v1.Hash) {
 func (f *PushedFile) Save() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.lines()
-	f.noted = slices.DeleteFunc(f.noted, func(line string) bool { return slices.Contains(before, line) })
-	if len(f.noted) == 0 {
+	before, noted := f.lines(), lastOfEach(f.noted)
+	f.noted = nil
+	if !slices.ContainsFunc(noted, func(line string) bool { return !slices.Contains(before, line) }) {
 		return nil
 	}
-	outdated := map[string]bool{"": true}
-	for _, line := range f.noted {
-		outdated[blobOf(line)] = true
-	}
-	all := slices.DeleteFunc(before, func(line string) bool { return outdated[blobOf(line)] })
-	all = append(all, f.noted...)
-	f.noted = nil
+	all := lastOfEach(slices.Concat(before, noted))
 	all = all[max(0, len(all)-maxPushed):]
 	return wholefile.Write(f.path, 0o600, []byte(strings.Join(all, "\n")+"\n"))
+}
+
+// lastOfEach returns the last line about each blob, in order.
+func lastOfEach(lines []string) []string {
+	seen := map[string]bool{"": true} // that of a damaged line
+	var all []string
+	for _, line := range slices.Backward(lines) {
+		if blob := blobOf(line); !seen[blob] {
+			seen[blob] = true
+			all = append(all, line)
+		}
+	}
+	slices.Reverse(all)
+	return all
 }
 
 // blobOf is the part of a line that says which blob of which registry it is about.

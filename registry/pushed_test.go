@@ -95,3 +95,39 @@ func TestPushedFile(t *testing.T) {
 		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])
 	}
 }
+
+// The file has one line for each blob: the last that was noted, or was there.
+func TestPushedOnce(t *testing.T) {
+	x, y := digestOf([]byte("x")), digestOf([]byte("y"))
+	for name, tt := range map[string]struct {
+		before []string
+		// noted are repositories that x was pushed to.
+		noted []string
+		want  string
+	}{
+		"noted twice":              {nil, []string{"a", "a"}, "X a\n"},
+		"noted twice, elsewhere":   {nil, []string{"a", "b"}, "X b\n"},
+		"known, then elsewhere":    {[]string{"X a", "Y c"}, []string{"a", "b"}, "Y c\nX b\n"},
+		"elsewhere, then as known": {[]string{"X a", "Y c"}, []string{"b", "a"}, "X a\nY c\n"},
+		"there twice":              {[]string{"X a", "Y c", "X b", "Y c"}, []string{"d"}, "Y c\nX d\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "pushed")
+			long := strings.NewReplacer("X", x.String()+" r.test", "Y", y.String()+" r.test")
+			if err := os.WriteFile(file, []byte(long.Replace(strings.Join(tt.before, "\n"))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			f := NewPushedFile(file)
+			for _, repository := range tt.noted {
+				f.Note("r.test", repository, x)
+			}
+			if err := f.Save(); err != nil {
+				t.Fatal(err)
+			}
+			got, err := os.ReadFile(file)
+			if got := strings.TrimSpace(string(got)); err != nil || got+"\n" != long.Replace(tt.want) {
+				t.Errorf("got  %q, %v\nwant %q", got, err, long.Replace(tt.want))
+			}
+		})
+	}
+}
