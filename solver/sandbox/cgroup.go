@@ -49,16 +49,17 @@ func (r Resources) controllers() []string {
 	return list
 }
 
-// rlimits are the limits that come nearest to what a controller would keep of r: of memory on each single process, of
-// processes on each user.
-func (r Resources) rlimits(controller string) []Rlimit {
+// substitute is the limit that comes nearest to what a controller would keep of r: of memory on each single process,
+// of processes on each user; ok is false if there is none. On the rung chroot there is none of processes, see
+// Limits.processes.
+func (r Resources) substitute(controller string, rung Rung) (limit Rlimit, ok bool) {
 	switch {
 	case controller == "memory" && r.Memory > 0:
-		return []Rlimit{{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)}}
-	case controller == "pids" && r.Pids > 0:
-		return []Rlimit{mostProcesses(uint64(r.Pids))}
+		return Rlimit{Resource: unix.RLIMIT_DATA, Soft: uint64(r.Memory), Hard: uint64(r.Memory)}, true
+	case controller == "pids" && r.Pids > 0 && rung != RungChroot:
+		return mostProcesses(uint64(r.Pids)), true
 	}
-	return nil
+	return limit, false
 }
 
 // Unbounded says which of the limits r cannot be kept for a command as a whole and why; "" if all can be.
@@ -77,8 +78,12 @@ func (h *Host) Unbounded(r Resources) string {
 	if slices.Contains(lost, "memory") && r.Memory > 0 {
 		text += "; each process by itself gets no more memory than the limit"
 	}
-	if slices.Contains(lost, "pids") && h.Rung != RungChroot {
+	switch _, bounded := r.substitute("pids", h.Rung); {
+	case !slices.Contains(lost, "pids"):
+	case bounded:
 		text += "; each user of a command gets no more processes than the limit"
+	default:
+		text += "; nothing bounds the processes of a command on the rung chroot"
 	}
 	return text
 }
@@ -110,7 +115,7 @@ type group struct {
 }
 
 // makeGroup makes the group of a command with these limits. A limit whose controller is out of reach
-// becomes rlimits, unless the user named a parent.
+// is kept by its substitute, unless the user named a parent.
 func (h *Host) makeGroup(l *Limits) (made *group, err error) {
 	g := &group{limits: l.Resources}
 	defer func() {
@@ -122,7 +127,9 @@ func (h *Host) makeGroup(l *Limits) (made *group, err error) {
 	for _, c := range h.groupControllers(l) {
 		parent, err := h.groups.parent(h, c, l.CgroupParent)
 		if err != nil && l.CgroupParent == "" {
-			l.Rlimits = append(l.Rlimits, l.Resources.rlimits(c)...)
+			if substitute, ok := l.Resources.substitute(c, h.Rung); ok {
+				l.lower(substitute)
+			}
 			continue
 		}
 		if err == nil {

@@ -125,20 +125,10 @@ func (c *command) mountProc(l *callList) {
 }
 
 func (c *command) limits(l *callList) {
-	set := func(r Rlimit) {
+	for _, r := range c.spec.Limits.starting(c.host) {
 		value := &unix.Rlimit{Cur: r.Soft, Max: r.Hard}
 		l.keep = append(l.keep, value)
 		l.add("setting a resource limit", unix.SYS_PRLIMIT64, 0, uintptr(r.Resource), uintptr(unsafe.Pointer(value)), 0)
-	}
-	set(Rlimit{Resource: unix.RLIMIT_CORE})
-	if n := c.host.Files; n.Hard > 0 {
-		set(n)
-	}
-	if n, ok := c.spec.Limits.processes(c.host.Rung); ok {
-		set(n)
-	}
-	for _, r := range c.spec.Limits.Rlimits {
-		set(r)
 	}
 }
 

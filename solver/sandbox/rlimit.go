@@ -4,6 +4,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +32,36 @@ func (r Rlimit) Check() error {
 		return fmt.Errorf("%s is above %d, the most that this user may have (see ulimit -H)", number(r.Hard), own.Max)
 	}
 	return nil
+}
+
+// starting are the limits that a command starts with, one of each resource: a second could not raise what the first
+// has lowered. What somebody has asked for replaces what holds by default, and what was asked for before.
+func (l *Limits) starting(h *Host) []Rlimit {
+	list := []Rlimit{{Resource: unix.RLIMIT_CORE}}
+	if h.Files.Hard > 0 {
+		list = append(list, h.Files)
+	}
+	if n, ok := l.processes(h.Rung); ok {
+		list = append(list, n)
+	}
+	for _, asked := range l.Rlimits {
+		list = slices.DeleteFunc(list, func(r Rlimit) bool { return r.Resource == asked.Resource })
+		list = append(list, asked)
+	}
+	return list
+}
+
+// lower adds r, or if there is a limit of its resource already, lowers that to r.
+func (l *Limits) lower(r Rlimit) {
+	there := false
+	for i := range l.Rlimits {
+		if o := &l.Rlimits[i]; o.Resource == r.Resource {
+			o.Soft, o.Hard, there = min(o.Soft, r.Soft), min(o.Hard, r.Hard), true
+		}
+	}
+	if !there {
+		l.Rlimits = append(l.Rlimits, r)
+	}
 }
 
 func number(n uint64) string {
