@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-298d225e/builder/attest"
 	"github.com/seed-298d225e/builder/cmd/builder/display"
 	"github.com/seed-298d225e/builder/exporter"
 	"github.com/seed-298d225e/builder/platforms"
@@ -53,12 +52,15 @@ as BuildKit has them, and in cosign's envelopes. No signature is verified.`,
 			}
 			switch {
 			case provenance:
-				return printPredicates(ctx, os.Stdout, client, ref, attest.IsProvenance)
+				return printPredicates(ctx, os.Stdout, client, ref, provenanceKind)
 			case bill:
-				return printPredicates(ctx, os.Stdout, client, ref, isBill)
+				return printPredicates(ctx, os.Stdout, client, ref, billKind)
 			}
 			found, err := inspect(ctx, client, ref)
 			if err != nil {
+				return err
+			}
+			if err := found.summarize(ctx, client, ref.Context()); err != nil {
 				return err
 			}
 			if asJSON {
@@ -111,6 +113,9 @@ type inspectedImage struct {
 	said
 }
 
+// inspectedAtOnce is how many images of an index are looked at, at the same time.
+const inspectedAtOnce = 4
+
 // inspectedLayer is a layer of an image, with the instruction that made it.
 type inspectedLayer struct {
 	Digest    v1.Hash         `json:"digest"`
@@ -120,6 +125,7 @@ type inspectedLayer struct {
 	CreatedBy string `json:"createdBy,omitempty"`
 }
 
+// inspect finds what a name stands for and what is said of it, but reads no statement; see [inspected.summarize].
 func inspect(ctx context.Context, client *registry.Client, ref name.Reference) (*inspected, error) {
 	m, err := client.Manifest(ctx, ref)
 	if err != nil {
@@ -136,6 +142,7 @@ func inspect(ctx context.Context, client *registry.Client, ref name.Reference) (
 	}
 	found.Images = make([]inspectedImage, len(entries))
 	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(inspectedAtOnce)
 	for i, d := range entries {
 		g.Go(func() (err error) {
 			found.Images[i], err = inspectOne(ctx, client, ref.Context().Digest(d.Digest.String()), m.Index)
@@ -178,8 +185,11 @@ func nothingToChoose(*v1.IndexManifest) (v1.Descriptor, error) {
 
 func inspectImage(image *registry.Image) inspectedImage {
 	i := inspectedImage{
-		Platform: platforms.FormatAll(*image.Config.Platform()), Digest: image.Manifest.Descriptor.Digest,
+		Platform: "unknown", Digest: image.Manifest.Descriptor.Digest,
 		Annotations: image.Manifest.Image.Annotations, Created: image.Config.Created.Time, Config: image.Config.Config,
+	}
+	if p := image.Config.Platform(); p != nil {
+		i.Platform = platforms.FormatAll(*p)
 	}
 	made := slices.DeleteFunc(slices.Clone(image.Config.History), func(h v1.History) bool { return h.EmptyLayer })
 	for n, d := range image.Manifest.Image.Layers {
