@@ -10,14 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-298d225e/builder/solver"
 )
@@ -208,34 +206,5 @@ func TestCheckOfUnfinishedRecord(t *testing.T) {
 	count, err := Check(d.Path, func(name string, problem error) error { return fmt.Errorf("%s: %w", name, problem) })
 	if count != 1 || err != nil {
 		t.Errorf("checked %d records: %v", count, err)
-	}
-}
-
-// Of many who want one lock one has it at a time, although each removes it in the end, and nothing is left.
-func TestLocksOneByOne(t *testing.T) {
-	d, _ := newDir(t)
-	var holders atomic.Int32
-	var g errgroup.Group
-	for range 8 {
-		g.Go(func() error {
-			for range 20 {
-				unlock, _, err := d.Lock(t.Context(), id("key"))
-				if err != nil {
-					return err
-				}
-				if n := holders.Add(1); n != 1 {
-					return fmt.Errorf("%d have it at once", n)
-				}
-				holders.Add(-1)
-				unlock()
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		t.Error(err)
-	}
-	if left, err := os.ReadDir(filepath.Join(d.Path, "locks")); err != nil || len(left) > 0 {
-		t.Errorf("%d locks are left, %v", len(left), err)
 	}
 }

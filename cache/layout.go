@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-298d225e/builder/filelock"
 	"github.com/seed-298d225e/builder/wholefile"
 )
 
@@ -243,7 +244,7 @@ func (l *Layout) write(blob v1.Layer) error {
 
 // change changes index.json.
 func (l *Layout) change(ctx context.Context, edit func(*v1.IndexManifest)) error {
-	lock, _, err := lockFile(ctx, l.dir, "lock")
+	lock, _, err := filelock.Wait(ctx, filepath.Join(l.dir, "lock"), filelock.Exclusive)
 	if err != nil {
 		return err
 	}

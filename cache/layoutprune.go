@@ -8,15 +8,18 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/seed-298d225e/builder/filelock"
 )
 
 // Prune implements Pruner. Blobs that no other image needs go with the images that do; those of an image that somebody is
 // about to enter stay.
 func (l *Layout) Prune(ctx context.Context, p Prune) (Pruned, error) {
-	lock, _, err := lockFile(ctx, l.dir, "lock")
+	lock, _, err := filelock.Wait(ctx, filepath.Join(l.dir, "lock"), filelock.Exclusive)
 	if err != nil {
 		return Pruned{}, err
 	}

@@ -5,12 +5,11 @@ package fetch
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"github.com/seed-298d225e/builder/filelock"
 )
 
 // draft is a directory in which a tree is made before it is put on a shelf.
@@ -26,12 +25,12 @@ func (s *shelf) draft() (*draft, error) {
 		if err != nil {
 			return nil, err
 		}
-		f, err := holdDir(dir)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.EWOULDBLOCK) {
+		f, err := hold(dir)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, filelock.ErrBusy) {
 			continue // another process took it for a leftover
 		}
 		if err != nil {
-			return nil, fmt.Errorf("locking %s: %w", dir, err)
+			return nil, err
 		}
 		d := &draft{dir: dir, lock: f}
 		if err := os.MkdirAll(d.tree(), 0o700); err != nil {
@@ -74,11 +73,8 @@ func (s *shelf) sweep() {
 	}
 	for _, e := range left {
 		name := s.path(tmpDir, e.Name())
-		f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		f, err := filelock.TryOpen(name, os.O_RDONLY, filelock.Exclusive)
 		if err != nil {
-			continue
-		}
-		if _, err := locked(f, name, unix.LOCK_EX); err != nil {
 			continue
 		}
 		_ = removeTree(name)

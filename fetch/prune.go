@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/filelock"
 )
 
 // Kept is something that is kept between builds: a download, an unpacked archive, a checkout or a repository.
@@ -69,16 +71,13 @@ func Remove(k Kept) (removed bool, err error) {
 		return false, fmt.Errorf("removing %s: not something that is kept", k.Path)
 	}
 	lockName := filepath.Join(dir, locksDir, key)
-	maker, err := tryLock(lockName)
+	maker, err := filelock.Try(lockName, filelock.Exclusive)
 	if err != nil {
 		return false, unlessBusy(err)
 	}
 	defer maker.Close()
-	f, err := os.OpenFile(k.Path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	f, err := filelock.TryOpen(k.Path, os.O_RDONLY|unix.O_DIRECTORY, filelock.Exclusive)
 	if err != nil {
-		return false, err
-	}
-	if f, err = locked(f, k.Path, unix.LOCK_EX); err != nil {
 		return false, unlessBusy(err)
 	}
 	defer f.Close()
@@ -96,7 +95,7 @@ func Remove(k Kept) (removed bool, err error) {
 }
 
 func unlessBusy(err error) error {
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	if errors.Is(err, filelock.ErrBusy) {
 		return nil
 	}
 	return err
@@ -121,7 +120,7 @@ func forget(dir, key string) {
 }
 
 func forgetAddress(name, lockName string) {
-	l, err := tryLock(lockName)
+	l, err := filelock.Try(lockName, filelock.Exclusive)
 	if err != nil {
 		return // it is being asked anew
 	}

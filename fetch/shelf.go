@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/filelock"
 )
 
 // shelf keeps trees under keys. The zero value becomes usable with open.
@@ -87,7 +89,13 @@ func (s *shelf) path(elem ...string) string {
 
 // lock waits until nobody else makes what key names.
 func (s *shelf) lock(ctx context.Context, key string) (*os.File, error) {
-	return lock(ctx, s.path(locksDir, key))
+	f, _, err := filelock.Wait(ctx, s.path(locksDir, key), filelock.Exclusive)
+	return f, err
+}
+
+// hold locks a directory so that nobody removes it. One that somebody is removing is filelock.ErrBusy.
+func hold(dir string) (*os.File, error) {
+	return filelock.TryOpen(dir, os.O_RDONLY|unix.O_DIRECTORY, filelock.Shared)
 }
 
 // get returns the tree called e and holds it. ok is false if there is none, or none that is whole.
@@ -97,7 +105,7 @@ func (s *shelf) get(e entry) (tree string, ok bool) {
 	if s.holds(e.key) {
 		return tree, true
 	}
-	f, err := holdDir(dir)
+	f, err := hold(dir)
 	if err != nil {
 		return "", false
 	}
@@ -172,7 +180,7 @@ func (s *shelf) keep(d *draft, e entry) (tree string, err error) {
 	if err := d.seal(e.boot); err != nil {
 		return "", err
 	}
-	f, err := holdDir(d.path(keptDir))
+	f, err := hold(d.path(keptDir))
 	if err != nil {
 		return "", err
 	}

@@ -3,7 +3,6 @@
 package fetch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,34 +36,6 @@ func TestSweep(t *testing.T) {
 	}
 	d.drop()
 	wantNoDrafts(t, dir)
-}
-
-func TestLockWaits(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "lock")
-	l, err := lock(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := lock(ctx, name); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v", err)
-	}
-	// A lock on a file that was removed is worth nothing.
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-	second, err := lock(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
-	l.Close()
-	if _, err := tryLock(name); err == nil {
-		t.Error("it is locked twice")
-	}
-	_, err = lock(t.Context(), filepath.Join(name, "x"))
-	wantError(t, err, "locking", "not a directory")
 }
 
 func TestListAndRemove(t *testing.T) {

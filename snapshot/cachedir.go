@@ -14,8 +14,7 @@ import (
 	"strconv"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/seed-298d225e/builder/filelock"
 	"github.com/seed-298d225e/builder/wholefile"
 )
 
@@ -63,7 +62,7 @@ func (s *Store) OpenCache(ctx context.Context, name string, sharing Sharing, fil
 			dir += "." + strconv.Itoa(n)
 		}
 		c, err := s.openCache(ctx, dir, name, sharing, fill)
-		if sharing == Private && errors.Is(err, unix.EWOULDBLOCK) {
+		if sharing == Private && errors.Is(err, filelock.ErrBusy) {
 			continue
 		}
 		return c, err
@@ -76,8 +75,7 @@ func (s *Store) cachePath(name string) string {
 }
 
 func (s *Store) openCache(ctx context.Context, dir, name string, sharing Sharing, fill func(*os.File) error) (*CacheDir, error) {
-	how := map[Sharing]int{Shared: unix.LOCK_SH, Private: unix.LOCK_EX | unix.LOCK_NB, Locked: unix.LOCK_EX}[sharing]
-	lock, err := lockRemovable(ctx, filepath.Join(dir, "lock"), how)
+	lock, err := lockCache(ctx, dir, sharing)
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +90,22 @@ func (s *Store) openCache(ctx context.Context, dir, name string, sharing Sharing
 	now := time.Now()
 	_ = os.Chtimes(dir, now, now) // when it was last used
 	return &CacheDir{data, lock}, nil
+}
+
+func lockCache(ctx context.Context, dir string, sharing Sharing) (lock *os.File, err error) {
+	name := filepath.Join(dir, "lock")
+	switch sharing {
+	case Private:
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, err
+		}
+		return filelock.Try(name, filelock.Exclusive)
+	case Locked:
+		lock, _, err = filelock.Wait(ctx, name, filelock.Exclusive)
+	case Shared:
+		lock, _, err = filelock.Wait(ctx, name, filelock.Shared)
+	}
+	return lock, err
 }
 
 // makeCache makes the data of a cache directory, aside, because others may be about to make it too.

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/seed-298d225e/builder/filelock"
 )
 
 // A process tells what it uses by writing the name of it into its lease, a file beside its lock, before it
@@ -43,7 +43,7 @@ func (s *Store) living() (map[string]bool, error) {
 			continue // not begun to use anything, and not to be locked by others
 		}
 		dir := filepath.Join(s.path, "tmp", d.Name())
-		lock, err := lockExisting(filepath.Join(dir, "lock"), unix.LOCK_SH|unix.LOCK_NB)
+		lock, err := tryExisting(filepath.Join(dir, "lock"), filelock.Shared)
 		if err == nil && dir != s.tmp { // nobody holds it: its process is dead
 			lock.Close()
 			continue

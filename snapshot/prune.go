@@ -13,8 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/seed-298d225e/builder/filelock"
 	"github.com/seed-298d225e/builder/wholefile"
 )
 
@@ -34,8 +33,8 @@ const young = time.Hour
 // Prune removes what p says and no living process uses, and returns what it removed. Of several processes
 // that prune at once one does.
 func (s *Store) Prune(p Prune) ([]Object, error) {
-	lock, err := lockFile(s.pruneLock(), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+	lock, err := filelock.Try(s.pruneLock(), filelock.Exclusive)
+	if errors.Is(err, filelock.ErrBusy) {
 		return nil, nil
 	}
 	if err != nil {
@@ -140,17 +139,14 @@ func (s *Store) remove(o Object) (bool, error) {
 // removeCache removes a cache directory unless a command holds it.
 func (s *Store) removeCache(dir string) (bool, error) {
 	name := filepath.Join(dir, "lock")
-	lock, err := lockExisting(name, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, fs.ErrNotExist) {
+	lock, err := tryExisting(name, filelock.Exclusive)
+	if errors.Is(err, filelock.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	defer lock.Close()
-	if !isAt(lock, name) {
-		return false, nil
-	}
 	aside := s.temporary("trash")
 	if err := os.Rename(filepath.Join(dir, "data"), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err

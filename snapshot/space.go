@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-298d225e/builder/filelock"
 )
 
 // DiskSize returns the size in bytes of the file system that the store is on.
@@ -38,7 +40,7 @@ func (s *Store) Full() bool {
 func (s *Store) MakeRoom() (removed int64, ok bool) {
 	before := s.free()
 	cleared := s.plain.clear()
-	lock, err := lockFile(s.pruneLock(), unix.LOCK_EX)
+	lock, err := filelock.Block(s.pruneLock(), filelock.Exclusive)
 	if err != nil {
 		return 0, cleared
 	}

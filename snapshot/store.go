@@ -17,6 +17,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-298d225e/builder/filelock"
 	"github.com/seed-298d225e/builder/wholefile"
 )
 
@@ -182,7 +183,7 @@ func (s *Store) makeTemporary() error {
 	if err != nil {
 		return err
 	}
-	if s.lock, err = lockFile(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if s.lock, err = filelock.Try(filepath.Join(dir, "lock"), filelock.Exclusive); err != nil {
 		return err
 	}
 	s.tmp = filepath.Join(s.path, "tmp", strings.Replace(filepath.Base(dir), "new-", "build-", 1))
@@ -208,7 +209,7 @@ func (s *Store) removeLeftovers() {
 // removeLeftover removes a directory of tmp unless its process lives. One without a lock is being removed by its process,
 // or is old and was being made or removed by one that died.
 func removeLeftover(dir string, old bool) {
-	lock, err := lockExisting(filepath.Join(dir, "lock"), unix.LOCK_EX|unix.LOCK_NB)
+	lock, err := tryExisting(filepath.Join(dir, "lock"), filelock.Exclusive)
 	if err == nil {
 		defer lock.Close()
 	}

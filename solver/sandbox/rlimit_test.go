@@ -22,20 +22,28 @@ func TestStartingLimits(t *testing.T) {
 	}{
 		{"nothing is asked for", nil, nil, []Rlimit{core, files}},
 		{
-			"the lower of two", []Rlimit{{unix.RLIMIT_NPROC, 50, 900}},
-			[]Rlimit{{unix.RLIMIT_NPROC, 500, 500}}, []Rlimit{core, files, {unix.RLIMIT_NPROC, 50, 500}},
+			"the lower of two",
+			[]Rlimit{{unix.RLIMIT_NPROC, 50, 900}},
+			[]Rlimit{{unix.RLIMIT_NPROC, 500, 500}},
+			[]Rlimit{core, files, {unix.RLIMIT_NPROC, 50, 500}},
 		},
 		{
-			"another resource is lowered", []Rlimit{{unix.RLIMIT_NPROC, 50, 60}},
-			[]Rlimit{{unix.RLIMIT_DATA, 7, 7}}, []Rlimit{core, files, {unix.RLIMIT_NPROC, 50, 60}, {unix.RLIMIT_DATA, 7, 7}},
+			"another resource is lowered",
+			[]Rlimit{{unix.RLIMIT_NPROC, 50, 60}},
+			[]Rlimit{{unix.RLIMIT_DATA, 7, 7}},
+			[]Rlimit{core, files, {unix.RLIMIT_NPROC, 50, 60}, {unix.RLIMIT_DATA, 7, 7}},
 		},
 		{
-			"what is asked for is above the default", []Rlimit{{unix.RLIMIT_CORE, 5, 6}, {unix.RLIMIT_NOFILE, 2000, 8000}},
-			nil, []Rlimit{{unix.RLIMIT_CORE, 5, 6}, {unix.RLIMIT_NOFILE, 2000, 8000}},
+			"what is asked for is above the default",
+			[]Rlimit{{unix.RLIMIT_CORE, 5, 6}, {unix.RLIMIT_NOFILE, 2000, 8000}},
+			nil,
+			[]Rlimit{{unix.RLIMIT_CORE, 5, 6}, {unix.RLIMIT_NOFILE, 2000, 8000}},
 		},
 		{
-			"the last of two", []Rlimit{{unix.RLIMIT_STACK, 1, 1}, {unix.RLIMIT_STACK, 2, 2}},
-			nil, []Rlimit{core, files, {unix.RLIMIT_STACK, 2, 2}},
+			"the last of two",
+			[]Rlimit{{unix.RLIMIT_STACK, 1, 1}, {unix.RLIMIT_STACK, 2, 2}},
+			nil,
+			[]Rlimit{core, files, {unix.RLIMIT_STACK, 2, 2}},
 		},
 	} {
 		l := Limits{Rlimits: c.asked, Resources: Resources{Pids: -1}}
