@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,7 +43,8 @@ func forge(args []string) (found []string) {
 		}
 		f.Close()
 	}
-	return append(found, ordinaryAttributes(filepath.Join(args[0], "path"), len(args) > 1)...)
+	path := filepath.Join(args[0], "path")
+	return slices.Concat(found, ordinaryAttributes(path, len(args) > 1), attributesOfOpen(path))
 }
 
 // renaming sets an attribute whose name changes while it is set.
@@ -118,6 +120,50 @@ func ordinaryAttributes(path string, supervised bool) (found []string) {
 	}
 	if err := unix.Removexattr(path, name); err != nil {
 		found = append(found, "removing an attribute: "+err.Error())
+	}
+	return found
+}
+
+// attributesOfOpen does the same by the names that a file has in /proc when it is open, as the C library does. What is
+// no file has no attributes.
+func attributesOfOpen(path string) (found []string) {
+	const name = "user.open"
+	f, err := os.Open(path)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	defer f.Close()
+	for _, dir := range []string{"/proc/self/fd", "/proc/thread-self/fd", fmt.Sprintf("/proc/%d/fd", os.Getpid()), "/dev/fd"} {
+		runtime.LockOSThread()
+		open := fmt.Sprintf("%s/%d", dir, f.Fd())
+		if err := unix.Setxattr(open, name, []byte("yes"), unix.XATTR_CREATE); err != nil {
+			found = append(found, fmt.Sprintf("setting an attribute of %s: %v", open, err))
+		}
+		if n, err := unix.Listxattr(open, nil); err != nil || n <= len(name) {
+			found = append(found, fmt.Sprintf("listing the attributes of %s: %d, %v", open, n, err))
+		}
+		if err := unix.Removexattr(open, name); err != nil {
+			found = append(found, fmt.Sprintf("removing an attribute of %s: %v", open, err))
+		}
+		runtime.UnlockOSThread()
+	}
+	for _, shown := range []string{"/proc/self/exe", "/proc/self/fd", "/proc/self/status", "/proc/self/cwd", "/proc/cpuinfo"} {
+		if _, err := unix.Listxattr(shown, nil); err != nil {
+			found = append(found, fmt.Sprintf("listing the attributes of %s: %v", shown, err))
+		}
+	}
+	if err := unix.Setxattr("/proc/self/fd", name, nil, 0); err != unix.EOPNOTSUPP {
+		found = append(found, fmt.Sprintf("setting an attribute of a directory of /proc: %v", err))
+	}
+	for _, fd := range []int{-1, 9999} {
+		_, listing := unix.Flistxattr(fd, nil)
+		for way, err := range map[string]error{
+			"listing": listing, "setting": unix.Fsetxattr(fd, name, nil, 0), "removing": unix.Fremovexattr(fd, name), "giving away": unix.Fchown(fd, 0, 0),
+		} {
+			if !errors.Is(err, unix.EBADF) {
+				found = append(found, fmt.Sprintf("%s with the descriptor %d: %v", way, fd, err))
+			}
+		}
 	}
 	return found
 }

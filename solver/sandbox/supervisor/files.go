@@ -3,7 +3,6 @@
 package supervisor
 
 import (
-	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -216,12 +215,10 @@ func (t *task) ofProcess(dir, name string) (procFile, bool) {
 
 // process is the directory in /proc of the process that the task belongs to.
 func (t *task) process() string {
-	text, err := os.ReadFile(t.proc("status"))
-	if err != nil {
+	tgid := t.status("Tgid")
+	if tgid == "" {
 		return t.dir
 	}
-	_, after, _ := strings.Cut(string(text), "\nTgid:\t")
-	tgid, _, _ := strings.Cut(after, "\n")
 	return path.Join(path.Dir(t.dir), tgid)
 }
 
@@ -291,13 +288,18 @@ func readLink(dir, name int) handler {
 	}
 }
 
+// isLink reports whether a file of /proc leads to what a process has open or in use.
+func isLink(name string) bool {
+	base := path.Base(name)
+	return base == "exe" || base == "cwd" || base == "root" || path.Base(path.Dir(name)) == "fd"
+}
+
 // linkTarget returns what a link of /proc holds for the task.
 func (t *task) linkTarget(name string) (target string, ok bool) {
 	if name == "self" {
 		return path.Base(t.process()), true
 	}
-	base := path.Base(name)
-	if base != "exe" && base != "cwd" && base != "root" && path.Base(path.Dir(name)) != "fd" {
+	if !isLink(name) {
 		return "", false
 	}
 	there, ok := t.realProc(name)

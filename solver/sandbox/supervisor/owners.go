@@ -38,6 +38,9 @@ func fchownat(t *task) answer {
 }
 
 func fchown(t *task) answer {
+	if t.fd(0) < 0 {
+		return failure(unix.EBADF)
+	}
 	return t.chown(place{dir: t.fd(0)}, t.id(1), t.id(2))
 }
 
@@ -85,7 +88,12 @@ func statPath(follow bool) handler {
 	}
 }
 
-func fstat(t *task) answer { return t.stat(place{dir: t.fd(0)}, nil, t.args[1]) }
+func fstat(t *task) answer {
+	if t.fd(0) < 0 {
+		return proceed()
+	}
+	return t.stat(place{dir: t.fd(0)}, nil, t.args[1])
+}
 
 func newfstatat(t *task) answer {
 	p, err := t.place(0, 1, t.args[3]&unix.AT_SYMLINK_NOFOLLOW == 0)

@@ -152,6 +152,12 @@ func (t *task) open(p place) (file, error) {
 	if p.path == "" {
 		return t.descriptor(p.dir)
 	}
+	if name, ok := t.ownProc(p); ok {
+		if isLink(name) && shownOfProcess(name) {
+			return t.openLink(name)
+		}
+		p.path = "/proc/" + t.number() + "/" + name
+	}
 	flags := 0
 	if !p.follow {
 		flags = unix.O_NOFOLLOW
@@ -238,11 +244,31 @@ func (t *task) descriptor(fd int) (file, error) {
 	if fd != unix.AT_FDCWD {
 		name = "fd/" + strconv.Itoa(fd)
 	}
-	n, err := unix.Open(t.proc(name), unix.O_PATH|unix.O_CLOEXEC, 0)
+	f, err := t.openLink(name)
+	if errors.Is(err, unix.ENOENT) && fd != unix.AT_FDCWD {
+		err = unix.EBADF
+	}
+	return f, err
+}
+
+// openLink opens what a link in the task's directory in /proc leads to.
+func (t *task) openLink(name string) (file, error) {
+	fd, err := unix.Open(t.proc(name), unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return file{}, err
 	}
-	return stat(n)
+	return stat(fd)
+}
+
+// status returns what the kernel says about the task under a key, see proc_pid_status(5); "" if nothing.
+func (t *task) status(key string) string {
+	text, err := os.ReadFile(t.proc("status"))
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(text), "\n"+key+":\t")
+	value, _, _ := strings.Cut(after, "\n")
+	return value
 }
 
 // umask is what the task leaves out of the modes of new files.

@@ -42,6 +42,23 @@ func (t *task) through(dir, name int) (procFile, bool) {
 	return t.realProc(shown)
 }
 
+// ownProc returns the name that a file of /proc has in the directory of the task's process, if p leads there. To this
+// process self would be another.
+func (t *task) ownProc(p place) (name string, ok bool) {
+	shown, ok := procPath(p.path)
+	if !ok || !p.follow {
+		return "", false
+	}
+	process, name, _ := strings.Cut(shown, "/")
+	return name, process == "self" || process == "thread-self" || process == t.number()
+}
+
+// number is the task's process in its own pid namespace.
+func (t *task) number() string {
+	all := t.status("NStgid")
+	return all[strings.LastIndex(all, "\t")+1:]
+}
+
 // linkat answers linkat(2) for such a file.
 func linkat(t *task) answer {
 	there, ok := t.through(0, 1)

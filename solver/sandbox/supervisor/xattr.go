@@ -22,8 +22,15 @@ const (
 	xattrListMax = 64 << 10
 )
 
-// byPath answers calls whose first argument is a path, byFD those whose first is a descriptor.
-func byPath(follow bool, do func(*task, *file) answer) handler {
+// attributeCall is a call in its three forms.
+type attributeCall struct {
+	do func(*task, *file) answer
+	// reads: it changes nothing, so the kernel can be left to do it.
+	reads bool
+}
+
+// byPath answers a call whose first argument is a path. What is in /proc only the command itself sees.
+func (c attributeCall) byPath(follow bool) handler {
 	return func(t *task) answer {
 		p, err := t.place(-1, 0, follow)
 		if err == nil && p.path == "" {
@@ -32,22 +39,29 @@ func byPath(follow bool, do func(*task, *file) answer) handler {
 		if err != nil {
 			return failure(err)
 		}
-		return t.with(p, do)
+		f, err := t.open(p)
+		if _, inProc := procPath(p.path); err != nil && inProc && c.reads {
+			return proceed()
+		}
+		if err != nil {
+			return failure(err)
+		}
+		defer f.close()
+		return c.do(t, &f)
 	}
 }
 
-func byFD(do func(*task, *file) answer) handler {
-	return func(t *task) answer { return t.with(place{dir: t.fd(0)}, do) }
-}
-
-// with does something with the file at p.
-func (t *task) with(p place, do func(*task, *file) answer) answer {
-	f, err := t.open(p)
+// byFD answers a call whose first argument is a descriptor.
+func (c attributeCall) byFD(t *task) answer {
+	if t.fd(0) < 0 {
+		return failure(unix.EBADF)
+	}
+	f, err := t.descriptor(t.fd(0))
 	if err != nil {
 		return failure(err)
 	}
 	defer f.close()
-	return do(t, &f)
+	return c.do(t, &f)
 }
 
 // setXattr does setxattr(2) and its kin.
@@ -128,12 +142,12 @@ func done(err error) answer {
 // xattrCalls are the calls that this file answers.
 func xattrCalls() map[string]handled {
 	calls := map[string]handled{}
-	for suffix, do := range map[string]func(*task, *file) answer{
-		"setxattr": setXattr, "removexattr": removeXattr, "listxattr": listXattrs,
+	for suffix, c := range map[string]attributeCall{
+		"setxattr": {do: setXattr}, "removexattr": {do: removeXattr}, "listxattr": {do: listXattrs, reads: true},
 	} {
-		calls[suffix] = handled{answer: byPath(true, do)}
-		calls["l"+suffix] = handled{answer: byPath(false, do)}
-		calls["f"+suffix] = handled{answer: byFD(do)}
+		calls[suffix] = handled{answer: c.byPath(true)}
+		calls["l"+suffix] = handled{answer: c.byPath(false)}
+		calls["f"+suffix] = handled{answer: c.byFD}
 		calls[suffix+"at"] = handled{answer: refuse(unix.ENOSYS)} // of Linux 6.13
 	}
 	return calls
