@@ -29,7 +29,7 @@ toybox: ## test the commands of the images that the tests build on
 	cd testdata/toybox && $(GO) vet . && $(TEST) -count=1 .
 
 e2e: ## build on real Debian file systems for two platforms, against a real registry
-	BUILDER_TEST_BUILDERS=8 BUILDER_TEST_DAGS=20 BUILDER_TEST_EDITS=30 \
+	BUILDER_TEST_BUILDERS=8 BUILDER_TEST_DAGS=20 BUILDER_TEST_EDITS=15 \
 		$(TEST) -tags e2e -count=1 -timeout 40m -skip '^TestScript$$' ./e2e ./e2e/push ./cache
 
 check: ## formatting, vet, lint, go.mod: before every push

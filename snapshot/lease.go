@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/seed-298d225e/builder/filelock"
 )
 
@@ -29,6 +31,21 @@ func (s *Store) lease(path string) error {
 	}
 	_, err = s.leases.WriteString(name + "\n") // one write, so that lines of several goroutines stay whole
 	return err
+}
+
+// openBlob opens a blob that this process has told that it uses. Who prunes may have it aside for a moment, until it has
+// read the leases.
+func (s *Store) openBlob(digest v1.Hash) (*os.File, error) {
+	f, err := os.Open(s.BlobPath(digest))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	lock, err := filelock.Block(s.pruneLock(), filelock.Exclusive)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	return os.Open(s.BlobPath(digest))
 }
 
 // living reads what all living processes use.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -89,5 +90,29 @@ func TestOpenWhileOthersClose(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(left) > 0 {
 		t.Errorf("%d directories are left: %v", len(left), err)
+	}
+}
+
+// A file that another process is writing is not pruned, one that its writer left unfinished long ago is.
+func TestPruneLeavesUnfinishedFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { must(t, s.Close()) }()
+	must(t, os.MkdirAll(filepath.Join(dir, "scan"), 0o700))
+	young, old := filepath.Join(dir, "scan", ".a.new-1"), filepath.Join(dir, "scan", ".b.new-2")
+	must(t, os.WriteFile(young, nil, 0o600))
+	must(t, os.WriteFile(old, nil, 0o600))
+	past := time.Now().Add(-2 * time.Hour)
+	must(t, os.Chtimes(old, past, past))
+	if _, err := s.Prune(snapshot.Prune{Keep: -1}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{young: true, old: false} {
+		if _, err := os.Lstat(name); (err == nil) != want {
+			t.Errorf("%s: %v", filepath.Base(name), err)
+		}
 	}
 }

@@ -5,7 +5,6 @@ package snapshot
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/containerd/stargz-snapshotter/estargz"
@@ -85,7 +84,7 @@ func (p *Packed) repack(from *packed) (*packed, error) {
 
 // openArchive opens the archive that a layer was packed from.
 func (s *Store) openArchive(p *packed) (io.ReadCloser, error) {
-	f, err := os.Open(s.BlobPath(p.Digest))
+	f, err := s.openBlob(p.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +174,7 @@ func (p *Packed) Compressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return os.Open(p.layer.store.BlobPath(k.Digest))
+	return p.layer.store.openBlob(k.Digest)
 }
 
 // Uncompressed implements v1.Layer.
@@ -184,7 +183,7 @@ func (p *Packed) Uncompressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(p.layer.store.BlobPath(k.Digest))
+	f, err := p.layer.store.openBlob(k.Digest)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/seed-298d225e/builder/wholefile"
 )
 
 // ObjectKind is a kind of objects of a store.
@@ -97,6 +99,9 @@ func (s *Store) list(dir string, visit func(name string, info fs.FileInfo) error
 		}
 		if err != nil {
 			return err
+		}
+		if wholefile.Unfinished(e.Name()) && time.Since(info.ModTime()) < young {
+			continue // it is being written
 		}
 		if err := visit(filepath.Join(dir, e.Name()), info); err != nil {
 			return err
