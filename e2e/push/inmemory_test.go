@@ -106,19 +106,6 @@ func TestInMemorySurvives(t *testing.T) {
 		{"reset-after-manifest", fault{"PUT", "/manifests/", 0, 1, afterwards}, 1 << 20},
 		{"burst-chunk", fault{"PATCH", "/uploads/", 0, 2, status(http.StatusServiceUnavailable)}, 64 << 20},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := newProxy(t, registry, c.fault)
-			ref := "/survives-" + c.name + ":v1"
-			code, said := builder(t, "build", "--progress=plain", "-t", p.address+ref, dir)
-			hit, sent := p.counts()
-			if code != 0 || hit == 0 {
-				t.Fatalf("it exited with %d after %d faults: %s", code, hit, said)
-			}
-			whole(t, registry+ref)
-			t.Logf("%d faults, %d MiB sent for %d MiB", hit, sent>>20, blobSize>>20)
-			if most := int64(blobSize) + c.more + 1<<20; sent > most {
-				t.Errorf("%d bytes were sent, at most %d are needed", sent, most)
-			}
-		})
+		t.Run(c.name, func(t *testing.T) { survives(t, registry, dir, "/survives-"+c.name+":v1", c.fault, c.more) })
 	}
 }
