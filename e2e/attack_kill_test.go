@@ -89,7 +89,7 @@ func (r *running) ends() {
 	if err := r.cmd.Wait(); err == nil {
 		r.t.Errorf("the build succeeded:\n%s", r.output)
 	}
-	if took := time.Since(began); took > 12*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		r.t.Errorf("the build ended after %s", took)
 	}
 	r.check()

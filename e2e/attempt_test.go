@@ -180,7 +180,7 @@ func (a *attempt) check() {
 	if after := a.census(); after != a.before {
 		a.t.Errorf("what is guarded has changed\nfrom\n%sto\n%s", a.before, after)
 	}
-	for end := time.Now().Add(3 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		left := a.left()
 		if left == "" {
 			return

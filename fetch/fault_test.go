@@ -156,9 +156,9 @@ func TestStall(t *testing.T) {
 		<-r.Context().Done()
 	})
 	h := newHTTP(t, t.TempDir())
-	h.Timeouts.Idle = 20 * time.Millisecond
+	h.Timeouts.Idle = time.Second
 	_, err := h.Fetch(t.Context(), Request{URL: s.URL})
-	wantError(t, err, "nothing has moved between here and "+strings.TrimPrefix(s.URL, "http://")+" for 20ms")
+	wantError(t, err, "nothing has moved between here and "+strings.TrimPrefix(s.URL, "http://")+" for 1s")
 	if n := s.count(); n != 5 {
 		t.Errorf("got %d tries", n)
 	}

@@ -112,7 +112,7 @@ func TestGitTimeout(t *testing.T) {
 	g.Timeout = 100 * time.Millisecond
 	_, err := g.Resolve(t.Context(), r.url, "")
 	wantError(t, err, "git ls-remote took longer than 100ms")
-	if n := s.requests(); n != 1 {
+	if n := s.requests(); n > 1 { // git may not have come that far
 		t.Errorf("got %d tries", n)
 	}
 }

@@ -145,9 +145,9 @@ func TestResumeIsMisled(t *testing.T) {
 func TestSlowerThanTimeouts(t *testing.T) {
 	next, d := blobServer(randomBytes(t, 1<<20))
 	r := newRegistry(t, next)
-	r.on(http.MethodGet, "/blobs/", always, drip(next, 20, 30*time.Millisecond))
+	r.on(http.MethodGet, "/blobs/", always, drip(next, 50, 200*time.Millisecond))
 	c := impatient()
-	c.Timeouts.Idle, c.Timeouts.Header = 150*time.Millisecond, 150*time.Millisecond
+	c.Timeouts.Idle, c.Timeouts.Header = 4*time.Second, 4*time.Second
 	start := time.Now()
 	layerBytes(t, pulled(t, r, c, d))
 	if n := r.count("GET"); n != 1 {

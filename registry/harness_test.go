@@ -152,10 +152,14 @@ func (r *testRegistry) fill(path string, size int64, layers int) v1.Image {
 
 // impatient is a configuration with which faults do not take long.
 func impatient() Config {
-	return Config{
-		Timeouts: httpclient.Timeouts{Idle: 300 * time.Millisecond, Header: 2 * time.Second},
-		Retry:    httpclient.Retry{Min: time.Millisecond, Max: 4 * time.Millisecond},
-	}
+	return Config{Retry: httpclient.Retry{Min: time.Millisecond, Max: 4 * time.Millisecond}}
+}
+
+// hasty is like impatient, and does not wait for what stands still. A busy machine may seem to.
+func hasty() Config {
+	c := impatient()
+	c.Timeouts.Idle, c.Timeouts.Header = 500*time.Millisecond, 500*time.Millisecond
+	return c
 }
 
 func newClient(t *testing.T, c Config) *Client {

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -124,7 +123,6 @@ func TestPushSurvives(t *testing.T) {
 		}},
 		{"p-reset", func(r *testRegistry) { r.on(http.MethodPatch, "/blobs/", 4, resetUpload(10<<10, nil)) }},
 		{"p-reset-put", func(r *testRegistry) { r.on(http.MethodPut, "/blobs/", 2, resetUpload(0, nil)) }},
-		{"p-stall", func(r *testRegistry) { r.on(http.MethodPatch, "/blobs/", 1, stallUpload) }},
 		{"p-forgotten", func(r *testRegistry) { r.on(http.MethodPatch, "/blobs/", 1, respond(http.StatusNotFound)) }},
 		{"p-chunks-refused", func(r *testRegistry) { r.on(http.MethodPatch, "/blobs/", always, respond(http.StatusMethodNotAllowed)) }},
 		{"p-second-chunk-refused", func(r *testRegistry) {
@@ -168,10 +166,23 @@ func resetUpload(n int64, next http.Handler) http.HandlerFunc {
 	}
 }
 
-// stallUpload does not read the request, for longer than the client of a test waits.
-func stallUpload(http.ResponseWriter, *http.Request) {
-	<-time.After(time.Second)
-	panic(http.ErrAbortHandler)
+// stallUpload does not read the request, for as long as the test runs.
+func stallUpload(t *testing.T) http.HandlerFunc {
+	return func(http.ResponseWriter, *http.Request) {
+		<-t.Context().Done()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// p-stall: what a registry does not read is sent again.
+func TestPushStalls(t *testing.T) {
+	r := newRegistry(t, nil)
+	r.on(http.MethodPatch, "/blobs/", 1, stallUpload(t))
+	img := testImage(t)
+	if err := pushImage(t.Context(), newPusher(t, r, hasty()), img, "v1"); err != nil {
+		t.Fatal(err)
+	}
+	wantPushed(t, r, img, "v1")
 }
 
 // p-chunk-resume: an upload that is interrupted goes on behind what the registry has.
@@ -345,7 +356,7 @@ func TestPushIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	r.on(http.MethodPatch, "/blobs/", always, func(w http.ResponseWriter, req *http.Request) {
 		cancel()
-		stallUpload(w, req)
+		stallUpload(t)(w, req)
 	})
 	p := newPusher(t, r, Config{})
 	p.to.client.chunk = smallChunks
