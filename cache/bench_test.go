@@ -17,7 +17,7 @@ func BenchmarkKeyLookup(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d := &Dir{Path: b.TempDir(), Layers: heldLayers{content: l}}
+	d := &Dir{Path: b.TempDir(), Temporary: b.TempDir(), Layers: heldLayers{content: l}}
 	records := make([]solver.Record, 1000)
 	for i := range records {
 		records[i] = solver.Record{Op: id(fmt.Sprint("op ", i)), Content: fmt.Sprint("content ", i), Layer: l}

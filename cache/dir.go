@@ -31,6 +31,8 @@ import (
 type Dir struct {
 	Path   string
 	Layers Layers
+	// Temporary is a directory of the same file system, in which records are made.
+	Temporary string
 	// Trusted are the shared caches whose word is believed. A result that came from another one was kept for
 	// builds that do: for this one it is a miss.
 	Trusted []string
@@ -164,8 +166,9 @@ func (d *Dir) write(op v1.Hash, text string, r record) error {
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			return err
 		}
-		err := wholefile.Write(name, 0o600, append([]byte(hexSum(rest)+"\n"), rest...))
-		if !errors.Is(err, fs.ErrNotExist) { // who has pruned the last record of the operation removes the directory too
+		err := wholefile.WriteFrom(d.Temporary, name, 0o600, append([]byte(hexSum(rest)+"\n"), rest...))
+		// Who has pruned the last record of the operation removes the directory too.
+		if _, gone := os.Lstat(filepath.Dir(name)); err == nil || !errors.Is(gone, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -58,7 +58,7 @@ func newDir(t *testing.T) (*Dir, v1.Layer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Dir{Path: t.TempDir(), Layers: heldLayers{content: l}}, l
+	return &Dir{Path: t.TempDir(), Temporary: t.TempDir(), Layers: heldLayers{content: l}}, l
 }
 
 // A record comes back as it was put under both of its keys, also one with an input that is not made of layers,

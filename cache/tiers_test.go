@@ -83,7 +83,7 @@ func newTiers(t *testing.T, l v1.Layer) (*Tiers, *[]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Dir{Path: t.TempDir(), Layers: heldLayers{content: l}}
+	d := &Dir{Path: t.TempDir(), Temporary: t.TempDir(), Layers: heldLayers{content: l}}
 	return &Tiers{Dir: d, Warn: func(text string) { warnings = append(warnings, text) }}, &warnings
 }
 

@@ -32,7 +32,7 @@ const formatVersion = "builder store 1\n"
 //	mountpoints         what lies below the layers in the tree of every command
 //	trees/ID/fs         unpacked layers: the chain ID of an image's layer, the content ID of ours
 //	layers/ID           what is known of the packed form of a layer, by content ID
-//	tmp/PID.BOOT/…      what one process is making; locked as long as it lives
+//	tmp/build-…/made-…  what one process is making; locked as long as it lives
 //
 // What is under its final name is complete: everything is made under tmp and renamed.
 type Store struct {
@@ -44,8 +44,9 @@ type Store struct {
 	lookOnly bool
 	driver   func() (chosenDriver, error)
 	plain    *plain
-	tmp      string
-	lock     *os.File
+	// tmp is the directory of this process, and made in it that of what it makes.
+	tmp, made string
+	lock      *os.File
 	// leases is the file that says what this process uses, leased what stands in it.
 	leases *os.File
 	leased sync.Map
@@ -187,7 +188,31 @@ func (s *Store) makeTemporary() error {
 		return err
 	}
 	s.tmp = filepath.Join(s.path, "tmp", strings.Replace(filepath.Base(dir), "new-", "build-", 1))
+	s.made = s.tmp
+	if !s.lookOnly {
+		made, err := makeApart(dir)
+		if err != nil {
+			return err
+		}
+		s.made = filepath.Join(s.tmp, made)
+	}
 	return os.Rename(dir, s.tmp)
+}
+
+// makeApart makes a directory in dir and returns its name. ext4 looks for a place for it that is away from that of others,
+// see the attribute T in chattr(1), and depends on its name, which hence is a new one. New files go where their directory
+// is, and without a journal ext4 finds a number for one by passing all that were removed there in the last minutes: an
+// overlay alone makes seven and removes most of them, for every command.
+func makeApart(dir string) (name string, err error) {
+	const topdir = 0x20000 // FS_TOPDIR_FL of linux/fs.h
+	if parent, err := os.Open(dir); err == nil {
+		if flags, err := unix.IoctlGetUint32(int(parent.Fd()), unix.FS_IOC_GETFLAGS); err == nil {
+			_ = unix.IoctlSetPointerInt(int(parent.Fd()), unix.FS_IOC_SETFLAGS, int(flags|topdir))
+		}
+		parent.Close()
+	}
+	made, err := os.MkdirTemp(dir, "made-")
+	return filepath.Base(made), err
 }
 
 // removeLeftovers removes what processes were making that have died. Errors do not matter: another
@@ -220,7 +245,7 @@ func removeLeftover(dir string, old bool) {
 
 // temporary returns a path below tmp that was not used before.
 func (s *Store) temporary(what string) string {
-	return filepath.Join(s.tmp, what+"-"+strconv.FormatInt(s.serial.Add(1), 10))
+	return filepath.Join(s.made, what+"-"+strconv.FormatInt(s.serial.Add(1), 10))
 }
 
 // publish gives what was made its final name. If something has that name already it is as good, and what
@@ -248,4 +273,4 @@ func (s *Store) BlobPath(digest v1.Hash) string {
 func (s *Store) Path() string { return s.path }
 
 // Temporary returns a directory that ends with the process.
-func (s *Store) Temporary() string { return s.tmp }
+func (s *Store) Temporary() string { return s.made }

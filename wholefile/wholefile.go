@@ -17,9 +17,18 @@ func Write(name string, mode fs.FileMode, content []byte) error {
 	return Create(name, mode, func(w io.Writer) error { _, err := w.Write(content); return err })
 }
 
+// WriteFrom is [Write] for a file that is made in another directory of the same file system, from where it is renamed.
+func WriteFrom(dir, name string, mode fs.FileMode, content []byte) error {
+	return create(dir, name, mode, func(w io.Writer) error { _, err := w.Write(content); return err })
+}
+
 // Create is [Write] for what write writes.
 func Create(name string, mode fs.FileMode, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+unfinished)
+	return create(filepath.Dir(name), name, mode, write)
+}
+
+func create(dir, name string, mode fs.FileMode, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+unfinished)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}

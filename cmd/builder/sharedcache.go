@@ -29,7 +29,7 @@ type sharedCache interface {
 // openCaches opens the cache of the build: that of this machine and the shared ones.
 func (b *build) openCaches(ctx context.Context) error {
 	b.cache = &cache.Tiers{
-		Dir: &cache.Dir{Path: b.path, Layers: storeLayers{b.store}},
+		Dir: &cache.Dir{Path: b.path, Temporary: b.store.Temporary(), Layers: storeLayers{b.store}},
 		Warn: func(text string) {
 			b.display.Emit(solver.Event{Time: time.Now(), Action: solver.ActionWarning, Text: text})
 		},
