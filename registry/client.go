@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/seed-298d225e/builder/httpclient"
@@ -31,7 +32,9 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 	tags  map[string]*tag
-	slots map[string]*slots
+	// asking are the questions what tags stand for that were taken to stand for what was expected.
+	asking errgroup.Group
+	slots  map[string]*slots
 	// places are repositories that have a blob, by registry and digest.
 	places map[place]name.Repository
 	// sending has one slot for each blob on its way to a registry: who wants it in another repository there waits, and

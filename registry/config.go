@@ -36,6 +36,9 @@ type Config struct {
 	Pushed Pushed
 	// Resolved are tags that are not asked for because it is known what they stand for; see [Client.Resolved].
 	Resolved map[string]v1.Hash
+	// Expected are tags that are taken to stand for what they stood for once, and asked for meanwhile. Nothing may be done
+	// with images found so, of which others learn, until [Client.Confirm] says that it is so.
+	Expected map[string]v1.Hash
 	// Progress, if not nil, is told how many bytes of a transfer have moved. A transfer that succeeds
 	// ends with current equal to total. It is called from many goroutines.
 	Progress func(what string, current, total int64)

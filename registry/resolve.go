@@ -140,6 +140,8 @@ func (m *Manifest) is(d v1.Descriptor) error {
 type tag struct {
 	resolving *semaphore.Weighted
 	digest    v1.Hash
+	// assumed: the registry has not said so yet.
+	assumed bool
 }
 
 func (c *Client) tag(ref name.Reference) *tag {
@@ -157,7 +159,7 @@ func (c *Client) Resolved() map[string]v1.Hash {
 	defer c.mu.Unlock()
 	found := map[string]v1.Hash{}
 	for name, t := range c.tags {
-		if t.digest != (v1.Hash{}) {
+		if t.digest != (v1.Hash{}) && !t.assumed {
 			found[name] = t.digest
 		}
 	}
@@ -173,14 +175,22 @@ func (c *Client) tagged(ctx context.Context, ref name.Reference) (*Manifest, err
 	if t.digest != (v1.Hash{}) {
 		return c.byDigest(ctx, ref.Context(), t.digest)
 	}
-	var m *Manifest
-	err := c.from(ctx, ref.Context(), func(e endpoint) (err error) {
-		m, err = e.tagged(ctx, ref.Identifier())
-		return err
-	})
+	if m := c.expected(ctx, ref, t); m != nil {
+		return m, nil
+	}
+	m, err := c.ask(ctx, ref)
 	if err == nil {
 		t.digest = m.Descriptor.Digest
 	}
+	return m, err
+}
+
+// ask asks a registry what a tag stands for.
+func (c *Client) ask(ctx context.Context, ref name.Reference) (m *Manifest, err error) {
+	err = c.from(ctx, ref.Context(), func(e endpoint) (err error) {
+		m, err = e.tagged(ctx, ref.Identifier())
+		return err
+	})
 	return m, err
 }
 

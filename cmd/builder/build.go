@@ -108,6 +108,9 @@ func (b *build) do(ctx context.Context) (err error) {
 	} else {
 		good, err = b.call(ctx)
 	}
+	if b.recalling != nil {
+		b.recalling.misled = b.settle(ctx) != nil
+	}
 	closed := b.trace.phase("close")
 	if closing := b.close(); err == nil {
 		err = closing
@@ -178,11 +181,7 @@ func (b *build) run(ctx context.Context) error {
 	if err := b.openCaches(ctx); err != nil {
 		return &usageError{err}
 	}
-	// What can go wrong without running anything is found out first, all at once.
-	g, early := errgroup.WithContext(ctx)
-	g.Go(func() error { return b.checkOutputs(early) })
-	g.Go(func() error { return b.lower(early) })
-	if err := g.Wait(); err != nil {
+	if err := b.prepare(ctx); err != nil {
 		return err
 	}
 	if err := b.fitBases(); err != nil {
@@ -192,6 +191,19 @@ func (b *build) run(ctx context.Context) error {
 		return err
 	}
 	return b.solve(ctx)
+}
+
+// prepare finds out what can go wrong without running anything, all at once; if nothing will be run there is no need to
+// wait for all of it.
+func (b *build) prepare(ctx context.Context) error {
+	if b.recalling != nil {
+		b.recalling.beside.Go(func() error { return b.checkOutputs(ctx) })
+		return b.lower(ctx)
+	}
+	g, early := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.checkOutputs(early) })
+	g.Go(func() error { return b.lower(early) })
+	return g.Wait()
 }
 
 // lower reads the Dockerfile and turns it into a graph for each platform.
@@ -253,9 +265,11 @@ func (b *build) solve(ctx context.Context) error {
 
 func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	defer b.trace.phase("solve")()
+	diary := cache.NewDiary(b.path, b.subject())
+	diary.Tags = b.client.Resolved
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
-		Settled: b.inline != nil, Beside: b.generators, Diary: cache.NewDiary(b.path, b.subject()),
+		Settled: b.inline != nil, Beside: b.generators, Diary: diary,
 	}
 	b.recalling.restrict(&s)
 	defer b.stopOutputs()
@@ -265,7 +279,7 @@ func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 			return err
 		}
 		if b.recalling != nil {
-			if err := b.found(trees); err != nil {
+			if err := b.found(ctx, trees); err != nil {
 				return err
 			}
 		}

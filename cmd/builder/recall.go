@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-298d225e/builder/cache"
 	"github.com/seed-298d225e/builder/cmd/builder/display"
@@ -21,14 +22,19 @@ import (
 // for, and entering them would be a third of the time that it takes. If something was built before it is therefore tried
 // to recall it first, in the process that the user has started. That shows and writes nothing until it is certain; if it
 // turns out that something must be made the attempt is forgotten, and the build begins anew inside. Only what names in
-// registries stand for is told to that, so that no registry is asked twice.
+// registries stand for is told to that, so that no registry is asked twice. Nor is one waited for before everything was
+// found: names are taken to stand for what they stood for the last time.
 
 // errForgotten: something must be made.
 var errForgotten = errors.New("not everything is remembered")
 
 // recall tries to build without making anything. It returns errForgotten if that cannot be, and what names stand for.
 func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Options) (tags map[string]v1.Hash, err error) {
-	if sandbox.Inside() || !o.recallable() || !complete(cache.NewDiary(o.root, o.subject()).Last()) {
+	if sandbox.Inside() || !o.recallable() {
+		return nil, errForgotten
+	}
+	diary := cache.NewDiary(o.root, o.subject())
+	if !complete(diary.Last()) {
 		return nil, errForgotten
 	}
 	shown.Held = true
@@ -36,7 +42,7 @@ func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Opti
 	if err != nil {
 		return nil, errForgotten
 	}
-	w.trace, w.lookOnly = t, true
+	w.trace, w.lookOnly, w.expected = t, true, diary.LastTags()
 	b := o.newBuild(w)
 	b.recalling = &recalling{}
 	err = b.do(ctx)
@@ -86,10 +92,22 @@ type recalling struct {
 	// looking is set when everything is looked for, certain when it was found. What goes wrong before the one and after
 	// the other would do so anyway.
 	looking, certain bool
+	// beside is what else can go wrong without running anything, misled is set if it did, or something was not as expected.
+	beside errgroup.Group
+	misled bool
+}
+
+// settle waits for what goes on beside an attempt to recall the build.
+func (b *build) settle(ctx context.Context) error {
+	err := b.recalling.beside.Wait()
+	if b.client != nil {
+		err = errors.Join(err, b.client.Confirm(ctx))
+	}
+	return err
 }
 
 // forgotten reports whether something was not found, if that was tried.
-func (r *recalling) forgotten() bool { return r != nil && r.looking && !r.certain }
+func (r *recalling) forgotten() bool { return r != nil && (r.looking || r.misled) && !r.certain }
 
 // restrict keeps a solver from making anything.
 func (r *recalling) restrict(s *solver.Solver) {
@@ -146,7 +164,10 @@ func (d heldDiary) Write(a solver.Account) {
 
 // found reports that all trees were found, of which all layers that are needed are there as they are wanted. From here on
 // the build is like any other.
-func (b *build) found(trees []solver.Tree) error {
+func (b *build) found(ctx context.Context, trees []solver.Tree) error {
+	if err := b.settle(ctx); err != nil {
+		return errForgotten
+	}
 	for _, spec := range b.described() {
 		for i, t := range trees {
 			if _, err := b.image(spec, b.images[i], t); err != nil {
