@@ -217,14 +217,27 @@ func (a *attempt) inStore(proc string) bool {
 	return err == nil && strings.Contains(string(env), "ATTEMPT="+filepath.Base(a.store)+"\x00")
 }
 
-// works checks that the store is as good as new: the next build succeeds.
+// works checks that the store is as good as new: it is sound, and the next build succeeds.
 func (a *attempt) works() {
 	a.t.Helper()
+	a.undamaged()
 	a.dir = a.t.TempDir()
 	if r := a.build("FROM TOYBOX\nRUN --mount=from=attacker,target=/x [\"/x/attacker\", \"nothing\"]\n", "--no-cache", "-o", "type=cacheonly"); r.code != 0 {
 		a.t.Errorf("the next build fails with %d:\n%s", r.code, r.output)
 	}
 }
+
+// undamaged checks that all in the store is as it was made, and that finding this out takes little memory.
+func (a *attempt) undamaged() {
+	a.t.Helper()
+	r := a.run("fsck")
+	if r.code != 0 || r.memory > checkMemory {
+		a.t.Errorf("the check of the store ends with %d and takes %d MiB:\n%s", r.code, r.memory>>20, r.output)
+	}
+}
+
+// checkMemory is how much memory the check of a store may take, however many files it has.
+const checkMemory = 200 << 20
 
 // built and refused check how a build ended. A refusal is the fault of what was built, not of the program.
 func (a *attempt) built(r result) {

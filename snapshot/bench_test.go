@@ -5,6 +5,7 @@ package snapshot
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -72,22 +73,35 @@ func benchTree(b *testing.B, archive []byte) *os.File {
 	return dir
 }
 
+// Unpacking a layer, as entries alone and with the inventory that the layers of images get.
 func BenchmarkUnpack(b *testing.B) {
+	archive := benchLayer(b)
+	b.Run("noted", func(b *testing.B) { benchUnpack(b, archive, true) })
+	b.Run("not noted", func(b *testing.B) { benchUnpack(b, archive, false) })
+}
+
+func benchUnpack(b *testing.B, archive []byte, noted bool) {
+	b.Helper()
 	if os.Geteuid() != 0 {
 		b.Skip("files are given to root, which takes root")
 	}
-	archive := benchLayer(b)
 	b.SetBytes(int64(len(archive)))
 	for n := 0; b.Loop(); n++ {
-		name := filepath.Join(b.TempDir(), fmt.Sprint(n))
-		if err := os.Mkdir(name, 0o700); err != nil {
-			b.Fatal(err)
-		}
-		dir, err := openDir(name)
+		tree := filepath.Join(b.TempDir(), fmt.Sprint(n))
+		dir, err := makeTree(tree)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := writeDir(dir, benchOwners(), ReadTar(bytes.NewReader(archive), Unix), nil); err != nil {
+		var list *inventory
+		if noted {
+			if list, err = newInventory(tree); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err = writeNoted(dir, benchOwners(), ReadTar(bytes.NewReader(archive), Unix), list); err == nil && noted {
+			err = cmp.Or(list.finish(dir), list.file.Close())
+		}
+		if err != nil {
 			b.Fatal(err)
 		}
 		dir.Close()

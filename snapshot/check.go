@@ -35,9 +35,6 @@ type Problem struct {
 type Checked struct {
 	Objects int   `json:"objects"`
 	Bytes   int64 `json:"bytes"`
-	// Unverifiable are unpacked layers of images, of which only what an image says of them could be compared, and that
-	// is not kept.
-	Unverifiable int `json:"unverifiable"`
 }
 
 // Check reads all blobs, unpacked layers and what is known of layers, and returns what is not as it should be. Builds may
@@ -71,9 +68,6 @@ type checker struct {
 	problems []Problem
 }
 
-// errUnverifiable says that nothing is known that an object could be compared with.
-var errUnverifiable = errors.New("nothing is known of its content")
-
 func (c *checker) object(ctx context.Context, o Object, repair bool) error {
 	var err error
 	name := filepath.Join(c.store.path, o.Name)
@@ -90,12 +84,9 @@ func (c *checker) object(ctx context.Context, o Object, repair bool) error {
 	c.mu.Lock()
 	c.Objects++
 	c.Bytes += o.Size
-	if errors.Is(err, errUnverifiable) {
-		c.Unverifiable++
-	}
 	c.mu.Unlock()
 	switch {
-	case err == nil, errors.Is(err, errUnverifiable):
+	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -134,7 +125,11 @@ func checkBlob(name string) error {
 	return nil
 }
 
-// checkTree checks an unpacked layer: all that its listing says is there, and adds up to the content ID it is named by.
+// errUnknown says of an unpacked layer that there is nothing that it could be compared with.
+var errUnknown = errors.New("it was unpacked by an earlier version, which did not note what is in it, or the note is lost")
+
+// checkTree checks an unpacked layer. Of one that was made here all that its listing says is there, and adds up to the
+// content ID it is named by; one of an image is as its inventory says.
 func (s *Store) checkTree(ctx context.Context, name string) error {
 	text, err := os.ReadFile(filepath.Join(name, "rec"))
 	if err != nil {
@@ -152,15 +147,22 @@ func (s *Store) checkTree(ctx context.Context, name string) error {
 		return err
 	}
 	defer root.Close()
-	listing, err := os.Open(filepath.Join(name, "listing"))
+	if listing, err := os.Open(filepath.Join(name, "listing")); !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			return err
+		}
+		defer listing.Close()
+		return checkListing(cancellable(ctx, withContent(readListing(listing), NewDir(root))), r)
+	}
+	noted, err := os.Open(inventoryPath(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return errUnverifiable
+		return errUnknown
 	}
 	if err != nil {
 		return err
 	}
-	defer listing.Close()
-	return checkListing(cancellable(ctx, withContent(readListing(listing), NewDir(root))), r)
+	defer noted.Close()
+	return s.checkInventory(ctx, noted, root)
 }
 
 func checkListing(entries Entries, r treeRecord) error {
@@ -195,7 +197,7 @@ func checkContent(e *Entry) error {
 		return err
 	}
 	if e.Sum == nil || [sha256.Size]byte(h.Sum(nil)) != *e.Sum {
-		return errors.New("its content was changed")
+		return errContent
 	}
 	return nil
 }

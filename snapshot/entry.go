@@ -36,6 +36,8 @@ type Entry struct {
 	Open func() (io.ReadCloser, error)
 	// Sum is the SHA-256 of the content if it is known, else nil.
 	Sum *[32]byte
+	// crc is the CRC-32C of the content in an entry of an inventory, else nil.
+	crc *uint32
 	// Learn, if not nil, is told the Sum once somebody has read the content.
 	Learn func(sum [32]byte)
 	// implicit: nothing else is said of this directory, what the layers below say counts.

@@ -5,6 +5,7 @@ package snapshot_test
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -142,13 +143,19 @@ func openStoreOnOverlay(t testing.TB) *snapshot.Store {
 	return s
 }
 
-// openStoreIn opens a store in an empty directory.
+// openStoreIn opens a store in an empty directory. In the end it must be sound.
 func openStoreIn(t testing.TB, dir string, d snapshot.Driver) *snapshot.Store {
 	t.Helper()
 	must(t, os.Chmod(dir, 0o700))
 	s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners(), Driver: d})
 	must(t, err)
-	t.Cleanup(func() { must(t, s.Close()) })
+	t.Cleanup(func() {
+		_, problems, err := s.Check(context.WithoutCancel(t.Context()), false)
+		if len(problems) > 0 {
+			t.Errorf("in the store is damaged: %+v", problems)
+		}
+		must(t, cmp(err, s.Close()))
+	})
 	return s
 }
 

@@ -119,7 +119,12 @@ func (i *imageLayer) unpack(ctx context.Context) (dir *os.File, err error) {
 	if dir, err = makeTree(tree); err != nil {
 		return nil, err
 	}
-	loose, err := i.write(ctx, dir)
+	noted, err := newInventory(tree)
+	if err != nil {
+		return nil, err
+	}
+	defer noted.file.Close()
+	loose, err := i.write(ctx, dir, noted)
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +132,17 @@ func (i *imageLayer) unpack(ctx context.Context) (dir *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := settle(dir, below, loose, i.store.owners); err != nil {
+	s := &settler{root: dir, below: below, owners: i.store.owners, inventory: noted}
+	if err := s.settle(loose); err != nil {
+		return nil, err
+	}
+	if err := noted.finish(dir); err != nil {
 		return nil, err
 	}
 	return dir, i.store.publishTree(tree, "", treeRecord{ID: i.chain.Hex, Form: i.form, Size: loose.size})
 }
 
-func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
+func (i *imageLayer) write(ctx context.Context, dir *os.File, noted *inventory) (loose, error) {
 	select {
 	case i.slots <- struct{}{}:
 		defer func() { <-i.slots }()
@@ -147,7 +156,7 @@ func (i *imageLayer) write(ctx context.Context, dir *os.File) (loose, error) {
 	}
 	r := readAhead(archive)
 	defer func() { _ = r.Close() }() // what is wrong with it was told when it was read
-	l, err := writeDir(dir, i.store.owners, cancellable(ctx, ReadTar(r, i.form)), nil)
+	l, err := writeNoted(dir, i.store.owners, cancellable(ctx, ReadTar(r, i.form)), noted)
 	if err != nil {
 		return loose{}, err
 	}

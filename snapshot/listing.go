@@ -2,9 +2,11 @@ package snapshot
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"slices"
@@ -19,7 +21,8 @@ import (
 //
 //	KIND MODE UID GID SIZE MTIME SUM MAJOR MINOR "PATH" "LINK" ["XATTR" "VALUE"]...
 //
-// KIND is a letter, MODE octal, MTIME nanoseconds since 1970, SUM the SHA-256 of the content or "-".
+// KIND is a letter, MODE octal, MTIME seconds since 1970 and nanoseconds, SUM the SHA-256 of the content, in an inventory
+// its CRC-32C, or "-".
 const listingKinds = "-dlhcbpw" // in the order of the kinds
 
 // appendListing appends the line of e to b.
@@ -35,20 +38,42 @@ func appendListing(b []byte, e *Entry) []byte {
 	}
 	b = strconv.AppendInt(append(b, ' '), e.ModTime.Unix(), 10)
 	b = strconv.AppendInt(append(b, '.'), int64(e.ModTime.Nanosecond()), 10)
-	if e.Sum != nil {
-		b = hex.AppendEncode(append(b, ' '), e.Sum[:])
-	} else {
-		b = append(b, " -"...)
-	}
+	b = appendSum(append(b, ' '), e)
 	b = strconv.AppendUint(append(b, ' '), uint64(e.Major), 10)
 	b = strconv.AppendUint(append(b, ' '), uint64(e.Minor), 10)
-	b = strconv.AppendQuote(append(b, ' '), e.Path)
-	b = strconv.AppendQuote(append(b, ' '), e.Link)
+	b = appendQuoted(append(b, ' '), e.Path)
+	b = appendQuoted(append(b, ' '), e.Link)
+	if len(e.Xattrs) == 0 {
+		return append(b, '\n')
+	}
 	for _, name := range slices.Sorted(maps.Keys(e.Xattrs)) {
 		b = strconv.AppendQuote(append(b, ' '), name)
 		b = strconv.AppendQuote(append(b, ' '), e.Xattrs[name])
 	}
 	return append(b, '\n')
+}
+
+// appendSum appends what is known of the content of e.
+func appendSum(b []byte, e *Entry) []byte {
+	switch {
+	case e.Sum != nil:
+		return hex.AppendEncode(b, e.Sum[:])
+	case e.crc != nil:
+		var sum [crc32.Size]byte
+		binary.BigEndian.PutUint32(sum[:], *e.crc)
+		return hex.AppendEncode(b, sum[:])
+	}
+	return append(b, '-')
+}
+
+// appendQuoted is strconv.AppendQuote, and faster for what needs no escapes, as nearly every path.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(b, s)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // readListing streams a listing. The entries have no content.
@@ -61,6 +86,9 @@ func readListing(r io.Reader) Entries {
 				return
 			}
 			var e *Entry
+			if errors.Is(err, io.EOF) {
+				err = errListing // cut off
+			}
 			if err == nil {
 				e, err = parseListing(strings.TrimSuffix(line, "\n"))
 			}
@@ -92,7 +120,7 @@ func parseListing(line string) (*Entry, error) {
 	e.Size = int64(p.uint(fields[4], 10))
 	seconds, nanoseconds, _ := strings.Cut(fields[5], ".")
 	e.ModTime = time.Unix(p.int(seconds), p.int(nanoseconds))
-	e.Sum = p.sum(fields[6])
+	p.sum(&e, fields[6])
 	e.Major, e.Minor = uint32(p.uint(fields[7], 10)), uint32(p.uint(fields[8], 10))
 	texts := p.quoted(fields[9])
 	if p.failed || len(texts)%2 != 0 || len(texts) < 2 {
@@ -125,16 +153,23 @@ func (p *numberParser) int(s string) int64 {
 	return n
 }
 
-func (p *numberParser) sum(s string) *[32]byte {
+// sum sets what is known of the content of e.
+func (p *numberParser) sum(e *Entry, s string) {
 	if s == "-" {
-		return nil
+		return
 	}
 	b, err := hex.DecodeString(s)
-	if err != nil || len(b) != 32 {
+	switch {
+	case err != nil:
 		p.failed = true
-		return nil
+	case len(b) == len(e.Sum):
+		e.Sum = (*[32]byte)(b)
+	case len(b) == crc32.Size:
+		crc := binary.BigEndian.Uint32(b)
+		e.crc = &crc
+	default:
+		p.failed = true
 	}
-	return (*[32]byte)(b)
 }
 
 // quoted parses a list of quoted strings.

@@ -278,7 +278,8 @@ func (s *Store) Extract(entries Entries, below FS) (FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := settle(dir, below, l, s.owners); err != nil {
+	settler := &settler{root: dir, below: below, owners: s.owners}
+	if err := settler.settle(l); err != nil {
 		return nil, err
 	}
 	return treeDir(dir)

@@ -18,6 +18,17 @@ import (
 	"github.com/seed-298d225e/builder/inroot"
 )
 
+// settler settles a layer.
+type settler struct {
+	root   *os.File
+	below  FS
+	owners Owners
+	// inventory, if not nil, notes what becomes of the layer.
+	inventory *inventory
+	// implicit are the directories left to settle, outer ones first.
+	implicit []string
+}
+
 // settle finishes a layer that was unpacked on its own, now that the tree below it is known, so that it
 // means the same as if it had been unpacked on top of that tree:
 //
@@ -25,8 +36,7 @@ import (
 //     directory, what was meant to go through the link is moved to where it leads;
 //   - a hard link to a file of a layer below becomes a copy of it, as in overlayfs;
 //   - a whiteout that hides nothing is removed, because overlayfs shows it in a listing.
-func settle(root *os.File, below FS, l loose, owners Owners) error {
-	s := &settler{root: root, below: below, owners: owners}
+func (s *settler) settle(l loose) error {
 	for name := range l.implicit {
 		s.implicit = append(s.implicit, name)
 	}
@@ -46,14 +56,6 @@ func settle(root *os.File, below FS, l loose, owners Owners) error {
 	return s.dropWhiteouts(l.whiteouts)
 }
 
-type settler struct {
-	root   *os.File
-	below  FS
-	owners Owners
-	// implicit are the directories left to settle, outer ones first.
-	implicit []string
-}
-
 func (s *settler) settleDir(name string) error {
 	dir, err := inroot.OpenReal(s.root, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,22 +65,25 @@ func (s *settler) settleDir(name string) error {
 		return err
 	}
 	defer dir.Close()
+	metadata := &Entry{Kind: Directory, Mode: 0o755, ModTime: time.Unix(0, 0)}
 	old, err := s.below.Lstat(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return setDirMetadata(dir, &Entry{Kind: Directory, Mode: 0o755, ModTime: time.Unix(0, 0)}, s.owners)
-	case err != nil:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return err
-	case old.Kind == Directory:
-		return setDirMetadata(dir, old, s.owners)
-	case old.Kind == Symlink:
+	case err == nil && old.Kind == Directory:
+		metadata = old
+	case err == nil && old.Kind == Symlink:
 		return s.moveThrough(name, dir)
 	}
-	return setDirMetadata(dir, &Entry{Kind: Directory, Mode: 0o755, ModTime: time.Unix(0, 0)}, s.owners)
+	if err := setDirMetadata(dir, metadata, s.owners); err != nil {
+		return err
+	}
+	return s.inventory.addFound(s.root, name)
 }
 
 // moveThrough moves what is in the directory name to where the link of that name below leads.
 func (s *settler) moveThrough(name string, dir *os.File) error {
+	s.inventory.outdate()
 	to, err := Resolve(s.below, name, true)
 	if err != nil {
 		return err
@@ -165,6 +170,7 @@ func (s *settler) copyLinked(e *Entry) error {
 	if old.Kind == Directory {
 		return fmt.Errorf("the hard link %s is to the directory %s", e.Path, e.Link)
 	}
+	s.inventory.outdate()
 	copied := *old
 	copied.Path = e.Path
 	w := &dirWriter{root: s.root, owners: s.owners, dirs: map[string]*Entry{}, buffer: make([]byte, 64<<10), loose: loose{implicit: map[string]bool{}}}
@@ -177,6 +183,7 @@ func (s *settler) dropWhiteouts(names []string) error {
 	for _, name := range names {
 		_, err := s.below.Lstat(name)
 		if err == nil {
+			s.inventory.add(&Entry{Path: name, Kind: Whiteout})
 			continue
 		}
 		if !errors.Is(err, fs.ErrNotExist) {

@@ -31,6 +31,8 @@ const formatVersion = "builder store 1\n"
 //	blobs/sha256/ab/…   compressed layers, manifests and configurations, named by their digest
 //	mountpoints         what lies below the layers in the tree of every command
 //	trees/ID/fs         unpacked layers: the chain ID of an image's layer, the content ID of ours
+//	trees/ID/listing    what ours hold
+//	trees/ID/inventory  what stands in the directory of an image's layer
 //	layers/ID           what is known of the packed form of a layer, by content ID
 //	tmp/build-…/made-…  what one process is making; locked as long as it lives
 //

@@ -6,14 +6,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path"
-	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +35,10 @@ type dirWriter struct {
 	// dirs get their modes and times when all that is in them is written.
 	dirs   map[string]*Entry
 	buffer []byte
+	// inventory, if not nil, notes what is written.
+	inventory *inventory
+	// crc is the CRC-32C of the content that was written last, if there is an inventory.
+	crc uint32
 	// loose is what only makes sense with the layers below.
 	loose loose
 }
@@ -59,14 +61,35 @@ type loose struct {
 // writeDir writes a layer into an empty directory. If observe is not nil it is told of every entry once it
 // is written, with its Sum.
 func writeDir(root *os.File, owners Owners, entries Entries, observe func(*Entry) error) (loose, error) {
-	at, err := os.Readlink(fdPath(root))
+	w, err := newDirWriter(root, owners)
 	if err != nil {
 		return loose{}, err
 	}
-	w := &dirWriter{
+	return w.write(entries, observe)
+}
+
+// writeNoted is writeDir with an inventory of what it writes.
+func writeNoted(root *os.File, owners Owners, entries Entries, noted *inventory) (loose, error) {
+	w, err := newDirWriter(root, owners)
+	if err != nil {
+		return loose{}, err
+	}
+	w.inventory = noted
+	return w.write(entries, nil)
+}
+
+func newDirWriter(root *os.File, owners Owners) (*dirWriter, error) {
+	at, err := os.Readlink(fdPath(root))
+	if err != nil {
+		return nil, err
+	}
+	return &dirWriter{
 		root: root, rootPath: at, owners: owners, dirs: map[string]*Entry{}, buffer: make([]byte, 256<<10),
 		loose: loose{implicit: map[string]bool{}},
-	}
+	}, nil
+}
+
+func (w *dirWriter) write(entries Entries, observe func(*Entry) error) (loose, error) {
 	defer w.leave()
 	for e, err := range entries {
 		if err != nil {
@@ -85,7 +108,7 @@ func writeDir(root *os.File, owners Owners, entries Entries, observe func(*Entry
 	if _, ok := w.dirs[""]; !ok {
 		w.loose.implicit[""] = true
 	}
-	if err := writeOwners(root, w.owned); err != nil {
+	if err := writeOwners(w.root, w.owned); err != nil {
 		return loose{}, err
 	}
 	return w.loose, w.finish()
@@ -116,20 +139,41 @@ func (w *dirWriter) enter(name string) error {
 	if w.parent != nil && w.parentPath == name {
 		return nil
 	}
-	dir, err := inroot.Directory(w.root, name, func(parent *os.File, base string) error {
-		at, err := os.Readlink(fdPath(parent))
-		if err != nil {
-			return err
-		}
-		w.loose.implicit[strings.Trim(path.Join(strings.TrimPrefix(at, w.rootPath), base), "/")] = true
-		return unix.Mkdirat(int(parent.Fd()), base, 0o755)
-	})
+	dir, err := inroot.OpenReal(w.root, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		dir, err = w.directory(name)
+	}
 	if err != nil {
 		return err
 	}
 	w.leave()
 	w.parent, w.parentPath = dir, name
 	return nil
+}
+
+// directory opens the directory at name, which is made if there is none, or is behind a link.
+func (w *dirWriter) directory(name string) (*os.File, error) {
+	dir, err := inroot.Directory(w.root, name, func(parent *os.File, base string) error {
+		at, err := w.pathOf(parent)
+		if err != nil {
+			return err
+		}
+		w.loose.implicit[path.Join(at, base)] = true
+		return unix.Mkdirat(int(parent.Fd()), base, 0o755)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if at, err := w.pathOf(dir); err != nil || at != name {
+		w.inventory.outdate() // what is written there has another path than its entry
+	}
+	return dir, nil
+}
+
+// pathOf returns the path of an open directory below the root.
+func (w *dirWriter) pathOf(dir *os.File) (string, error) {
+	at, err := os.Readlink(fdPath(dir))
+	return strings.Trim(strings.TrimPrefix(at, w.rootPath), "/"), err
 }
 
 func (w *dirWriter) leave() {
@@ -184,7 +228,10 @@ func (w *dirWriter) putDevice(e *Entry) error {
 		w.loose.skipped++
 		return unix.Unlinkat(dir, base, 0)
 	}
-	return w.setTime(base, e.ModTime)
+	if err := w.setTime(base, e.ModTime); err != nil {
+		return err
+	}
+	return w.note(e)
 }
 
 // clear removes what is in the way of e, unless both are directories.
@@ -194,6 +241,7 @@ func (w *dirWriter) clear(e *Entry) error {
 	if err != nil || !removed {
 		return err
 	}
+	w.inventory.outdate()
 	for name := range w.dirs {
 		if name == e.Path || strings.HasPrefix(name, e.Path+"/") {
 			delete(w.dirs, name)
@@ -282,7 +330,11 @@ func (w *dirWriter) putLink(e *Entry) error {
 	if path.Clean(e.Link) == e.Path {
 		return nil // a link to itself
 	}
-	return unix.Linkat(unix.AT_FDCWD, fdPath(target), int(w.parent.Fd()), path.Base(e.Path), unix.AT_SYMLINK_FOLLOW)
+	if err := unix.Linkat(unix.AT_FDCWD, fdPath(target), int(w.parent.Fd()), path.Base(e.Path), unix.AT_SYMLINK_FOLLOW); err != nil {
+		return err
+	}
+	w.inventory.add(e)
+	return nil
 }
 
 func (w *dirWriter) putFile(e *Entry, hash bool) (*Entry, error) {
@@ -303,6 +355,7 @@ func (w *dirWriter) putFile(e *Entry, hash bool) (*Entry, error) {
 
 // content writes the content of e to f, with holes where it has nothing but zeros.
 func (w *dirWriter) content(f *os.File, e *Entry, hash bool) (*Entry, error) {
+	w.crc = 0
 	if e.Size == 0 && !hash {
 		return e, nil
 	}
@@ -338,6 +391,9 @@ func (w *dirWriter) copySparse(f *os.File, r io.Reader) (int64, error) {
 	for {
 		n, err := io.ReadFull(r, w.buffer)
 		chunk := w.buffer[:n]
+		if w.inventory != nil {
+			w.crc = crc32.Update(w.crc, castagnoli(), chunk)
+		}
 		for len(chunk) > 0 {
 			block := chunk[:min(len(chunk), len(zeros))]
 			chunk = chunk[len(block):]
@@ -373,126 +429,3 @@ func writeAfterHole(f *os.File, block []byte, hole *int64) error {
 	_, err := f.Write(block)
 	return err
 }
-
-// metadata gives the file that was just made what e says of it. The order matters: a change of owner
-// clears the setuid bit and the capabilities.
-func (w *dirWriter) metadata(e *Entry) error {
-	dir, base := int(w.parent.Fd()), path.Base(e.Path)
-	mode, err := w.setOwner(base, e)
-	if err != nil {
-		return err
-	}
-	if e.Kind != Symlink && (mode != mode&0o777&^umask() || e.Kind == Fifo) {
-		if err := unix.Fchmodat(dir, base, mode, 0); err != nil {
-			return err
-		}
-	}
-	if len(e.Xattrs) > 0 {
-		if err := setXattrs(fdPath(w.parent)+"/"+base, e.Xattrs); err != nil {
-			return err
-		}
-	}
-	return w.setTime(base, e.ModTime)
-}
-
-// setOwner sets the owner of a new file, or records it where it cannot be set, and returns the mode that
-// the file should then have.
-func (w *dirWriter) setOwner(base string, e *Entry) (mode uint32, err error) {
-	if w.owners.can(e.UID, e.GID) {
-		if e.UID == 0 && e.GID == 0 && os.Geteuid() == 0 {
-			return e.Mode, nil // as it was made
-		}
-		return e.Mode, unix.Fchownat(int(w.parent.Fd()), base, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
-	}
-	if !e.holdsRecord() {
-		w.owned = append(w.owned, e)
-		return e.Mode, nil
-	}
-	return e.Mode, ownership.Set(fdPath(w.parent)+"/"+base, ownership.Record{UID: e.UID, GID: e.GID})
-}
-
-func (w *dirWriter) setTime(base string, t time.Time) error {
-	ts := timespec(t)
-	return unix.UtimesNanoAt(int(w.parent.Fd()), base, ts[:], unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// timespec returns the argument of utimensat(2): no access time of its own, the modification time t.
-func timespec(t time.Time) [2]unix.Timespec {
-	if t.IsZero() {
-		t = time.Unix(0, 0)
-	}
-	ts, err := unix.TimeToTimespec(t)
-	if err != nil {
-		ts = unix.Timespec{}
-	}
-	return [2]unix.Timespec{ts, ts}
-}
-
-// finish gives the directories their metadata, the deepest first.
-func (w *dirWriter) finish() error {
-	names := make([]string, 0, len(w.dirs))
-	for name := range w.dirs {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	slices.Reverse(names)
-	for _, name := range names {
-		if err := w.finishDir(name, w.dirs[name]); err != nil {
-			return fmt.Errorf("writing the directory /%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-func (w *dirWriter) finishDir(name string, e *Entry) error {
-	dir, err := inroot.OpenReal(w.root, name, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if e.Opaque {
-		if err := opaqueMark.set(fdPath(dir)+"/.", yes); err != nil {
-			return err
-		}
-	}
-	if e.onlyMarker() {
-		return nil
-	}
-	return setDirMetadata(dir, e, w.owners)
-}
-
-// setDirMetadata gives an open directory what e says of it.
-func setDirMetadata(dir *os.File, e *Entry, owners Owners) error {
-	fd := int(dir.Fd())
-	if owners.can(e.UID, e.GID) {
-		if err := unix.Fchown(fd, int(e.UID), int(e.GID)); err != nil {
-			return err
-		}
-	} else {
-		if err := ownership.Set(fdPath(dir)+"/.", ownership.Record{UID: e.UID, GID: e.GID}); err != nil {
-			return err
-		}
-	}
-	if err := setXattrs(fdPath(dir)+"/.", e.Xattrs); err != nil {
-		return err
-	}
-	if err := unix.Fchmod(fd, e.Mode); err != nil {
-		return err
-	}
-	ts := timespec(e.ModTime)
-	return unix.UtimesNanoAt(unix.AT_FDCWD, fdPath(dir)+"/.", ts[:], 0)
-}
-
-// umask is what the process leaves out of the modes of new files.
-var umask = sync.OnceValue(func() uint32 { //nolint:gochecknoglobals // a fact about the process
-	status, err := os.ReadFile("/proc/self/status")
-	if err == nil {
-		if _, after, ok := strings.Cut(string(status), "\nUmask:\t"); ok {
-			var mask uint32
-			if _, err := fmt.Sscanf(after, "%o", &mask); err == nil {
-				return mask
-			}
-		}
-	}
-	return 0o777
-})
