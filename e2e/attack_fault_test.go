@@ -40,12 +40,13 @@ func (a *attempt) faulty(fault string) (string, result) {
 	return string(id), r
 }
 
-// sound builds the work without a fault and checks that the image is the right one.
+// sound builds the work without a fault and checks that the image is the right one, and all in the store is as it was made.
 func (a *attempt) sound(want, after string) {
 	a.t.Helper()
 	if got, r := a.faulty(""); r.code != 0 || got != want {
 		a.t.Fatalf("after %s the next build gives %q, want %q:\n%s", after, got, want, r.output)
 	}
+	a.undamaged()
 }
 
 // faults runs builds each of which meets a fault at one of the numbers of a call: that many times some thread has made

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -47,7 +48,16 @@ func setUp(e *testscript.Env, registry string) error {
 	e.Setenv("TOYBOX", toybox(dir))
 	// Not below $WORK, which could not be removed then: the store has files of subordinate users.
 	e.Setenv("BUILDER_ROOT", filepath.Join(dir, "stores", script))
+	e.Defer(func() { wantSoundAfter(e) })
 	return os.MkdirAll(e.Getenv("HOME"), 0o700)
+}
+
+// wantSoundAfter checks that all in the store of a script that has ended is as it was made.
+func wantSoundAfter(e *testscript.Env) {
+	out, err := exec.Command(e.Getenv("BUILDER"), "fsck", "--root", e.Getenv("BUILDER_ROOT")).CombinedOutput() //nolint:noctx // it ends by itself
+	if err != nil {
+		e.T().Fatal(fmt.Sprintf("the store of the script: %v\n%s", err, out))
+	}
 }
 
 // dependOnSource reads all directories of the source, so that the go command runs the test again after a

@@ -128,8 +128,7 @@ func checkBlob(name string) error {
 // errUnknown says of an unpacked layer that there is nothing that it could be compared with.
 var errUnknown = errors.New("it was unpacked by an earlier version, which did not note what is in it, or the note is lost")
 
-// checkTree checks an unpacked layer. Of one that was made here all that its listing says is there, and adds up to the
-// content ID it is named by; one of an image is as its inventory says.
+// checkTree checks an unpacked layer: one that was made here by its listing, one of an image by its inventory.
 func (s *Store) checkTree(ctx context.Context, name string) error {
 	text, err := os.ReadFile(filepath.Join(name, "rec"))
 	if err != nil {
@@ -147,59 +146,27 @@ func (s *Store) checkTree(ctx context.Context, name string) error {
 		return err
 	}
 	defer root.Close()
-	if listing, err := os.Open(filepath.Join(name, "listing")); !errors.Is(err, fs.ErrNotExist) {
+	tree, err := treeDir(root)
+	if err != nil {
+		return err
+	}
+	c := &treeCheck{root: root, tree: tree, store: s}
+	if f, err := os.Open(filepath.Join(name, "listing")); !errors.Is(err, fs.ErrNotExist) {
 		if err != nil {
 			return err
 		}
-		defer listing.Close()
-		return checkListing(cancellable(ctx, withContent(readListing(listing), NewDir(root))), r)
+		defer f.Close()
+		return c.listing(cancellable(ctx, readListing(f)), r)
 	}
-	noted, err := os.Open(inventoryPath(name))
+	f, err := os.Open(inventoryPath(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return errUnknown
 	}
 	if err != nil {
 		return err
 	}
-	defer noted.Close()
-	return s.checkInventory(ctx, noted, root)
-}
-
-func checkListing(entries Entries, r treeRecord) error {
-	content := NewContentHash(r.Form)
-	for e, err := range entries {
-		if err != nil {
-			return err
-		}
-		if err := checkContent(e); err != nil {
-			return fmt.Errorf("/%s: %w", e.Path, err)
-		}
-		content.Add(e)
-	}
-	if got := content.ID(); got.Hex != r.ID {
-		return fmt.Errorf("its content is %s", got)
-	}
-	return nil
-}
-
-// checkContent reads a file and compares it with its Sum.
-func checkContent(e *Entry) error {
-	if e.Kind != Regular {
-		return nil
-	}
-	f, err := e.Open()
-	if err != nil {
-		return err
-	}
 	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return err
-	}
-	if e.Sum == nil || [sha256.Size]byte(h.Sum(nil)) != *e.Sum {
-		return errContent
-	}
-	return nil
+	return c.inventory(ctx, f)
 }
 
 // layers checks what is known of packed layers.

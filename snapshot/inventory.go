@@ -117,6 +117,9 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // contentCRC reads a regular file and returns its CRC-32C.
 func contentCRC(e *Entry) (uint32, error) {
+	if e.Size == 0 {
+		return 0, nil
+	}
 	r, err := e.Open()
 	if err != nil {
 		return 0, err

@@ -3,6 +3,8 @@
 package snapshot_test
 
 import (
+	"archive/tar"
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,4 +147,59 @@ func testDamagedLayers(t *testing.T, d snapshot.Driver) {
 			}
 		})
 	}
+}
+
+// Whatever happens to a file that a layer made here holds is found.
+func TestDamagedOwnLayers(t *testing.T) {
+	for name, c := range map[string]struct {
+		damage func(fs string) error
+		want   string
+	}{
+		"a byte":         {func(fs string) error { return os.WriteFile(fs+"/dir/file", []byte("Content"), 0) }, "/dir/file: its content was changed"},
+		"a mode":         {func(fs string) error { return os.Chmod(fs+"/dir/file", 0o666) }, "/dir/file: its mode was changed: it is 0666 and was 0640"},
+		"an owner":       {func(fs string) error { return os.Chown(fs+"/dir", 3, 4) }, "/dir: its owner was changed: it is 3:4 and was 0:0"},
+		"a target":       {func(fs string) error { return cmp(os.Remove(fs+"/link"), os.Symlink("else", fs+"/link")) }, `/link: where it leads was changed: it is "else" and was "dir"`},
+		"a kind":         {func(fs string) error { return cmp(os.Remove(fs+"/link"), os.Mkdir(fs+"/link", 0o777)) }, "/link: its kind was changed: it is a directory and was a symbolic link"},
+		"an attribute":   {func(fs string) error { return unix.Lremovexattr(fs+"/dir/file", "user.kept") }, "/dir/file: its extended attributes were changed"},
+		"a missing link": {func(fs string) error { return os.Remove(fs + "/link") }, "/link: it is missing"},
+		"a missing name": {func(fs string) error { return os.Remove(fs + "/second") }, "/second: it is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			must(t, os.Chmod(dir, 0o700))
+			s, err := snapshot.Open(dir, snapshot.Options{Owners: snapshot.AllOwners()})
+			must(t, err)
+			l := change(t, s, nil, func(root string) {
+				must(t, cmp(os.Mkdir(root+"/dir", 0o755), os.WriteFile(root+"/dir/file", []byte("content"), 0o640)))
+				must(t, cmp(os.Link(root+"/dir/file", root+"/second"), os.Symlink("dir", root+"/link")))
+				must(t, unix.Lsetxattr(root+"/dir/file", "user.kept", []byte("x"), 0))
+			})
+			id, err := l.ContentID()
+			must(t, cmp(err, l.Keep(), s.Close()))
+			if problems := checkStore(t, dir, false); len(problems) > 0 {
+				t.Fatalf("before there is any: %+v", problems)
+			}
+			must(t, c.damage(filepath.Join(dir, "trees", id.Hex, "fs")))
+			if problems := checkStore(t, dir, true); len(problems) != 1 || !strings.HasPrefix(problems[0].Text, c.want) || !problems[0].Repaired {
+				t.Errorf("got %+v, want %q", problems, c.want)
+			}
+			if problems := checkStore(t, dir, false); len(problems) > 0 {
+				t.Errorf("after it was repaired: %+v", problems)
+			}
+		})
+	}
+}
+
+// What the file system of the store cannot hold as the layer has it is no damage: a time that it does not know, an attribute
+// that this user cannot set.
+func TestWhatCannotBeKept(t *testing.T) {
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	must(t, w.WriteHeader(&tar.Header{
+		Name: "f", Mode: 0o755, Typeflag: tar.TypeReg, Format: tar.FormatPAX, ModTime: time.Unix(1<<40, 0),
+		PAXRecords: map[string]string{"SCHILY.xattr.trusted.mine": "x", "SCHILY.xattr.user.mine": "y"},
+	}))
+	must(t, w.Close())
+	s := openStore(t) // which is checked in the end
+	wantLines(t, mounted(t, s, image(t, s, blobOf(t, b.Bytes()))), []string{"f 755 f "})
 }

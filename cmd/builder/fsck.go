@@ -24,11 +24,11 @@ func newFsck() *cobra.Command {
 		Short: "Read the whole store and say what is damaged",
 		Long: `Read every blob, unpacked layer and record of the store and compare it with what it was when it was written.
 
-A blob and a record must have the digest that they are stored with, the files of a layer that was made here the contents
-that add up to the digest it is named by. Of a layer that was pulled, all is compared that was noted when it was
-unpacked: the path, kind, mode, owner, time, link and extended attributes of every file, and a CRC-32C of its content; and that
-there are no other files. That finds what a disk or an accident has damaged, not what somebody has changed who can write
-to the store.
+A blob and a record must have the digest that they are stored with. In an unpacked layer the path, kind, mode, owner,
+size, link and extended attributes of every file are compared, and its content: with the SHA-256 sums that add up to the
+digest that a layer made here is named by; with CRC-32C sums, noted when it was unpacked, if the layer was pulled. In
+that, times must be the same as well, and there may be no other files. All this finds what a disk or an accident has
+damaged, not what somebody has changed who can write to the store.
 
 Builds may go on meanwhile. What is damaged is told, and with --repair removed: it is made anew when it is needed. The
 exit status is 1 if anything damaged remains.`,
