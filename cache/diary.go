@@ -20,12 +20,9 @@ import (
 //	builds/ID    the account of the last build of one thing
 //	lists/HASH   the files with a digest, as solver.Worker names them
 type Diary struct {
-	// Tags, if not nil, returns what names in registries have stood for, at the end of the build.
-	Tags func() map[string]v1.Hash
-
 	path string
 	told Told
-	last func() *Told
+	last func() *solver.Account
 }
 
 // Told is an account with what it is about.
@@ -34,20 +31,18 @@ type Told struct {
 	Context string `json:"context"`
 	File    string `json:"file,omitempty"`
 	Target  string `json:"target,omitempty"`
-	// Tags are what names in registries stood for.
-	Tags map[string]v1.Hash `json:"tags,omitempty"`
 	solver.Account
 }
 
 // NewDiary returns the diary of builds of what t says, in the store at path.
 func NewDiary(path string, t Told) *Diary {
 	d := &Diary{path: path, told: t}
-	d.last = sync.OnceValue(func() *Told {
+	d.last = sync.OnceValue(func() *solver.Account {
 		t, err := readTold(d.accountPath())
 		if err != nil {
 			return nil
 		}
-		return t
+		return &t.Account
 	})
 	return d
 }
@@ -59,27 +54,11 @@ func (d *Diary) accountPath() string {
 func (d *Diary) filesPath(digest v1.Hash) string { return filepath.Join(d.path, "lists", digest.Hex) }
 
 // Last implements solver.Diary.
-func (d *Diary) Last() *solver.Account {
-	if t := d.last(); t != nil {
-		return &t.Account
-	}
-	return nil
-}
-
-// LastTags returns what names in registries stood for in the last build.
-func (d *Diary) LastTags() map[string]v1.Hash {
-	if t := d.last(); t != nil {
-		return t.Tags
-	}
-	return nil
-}
+func (d *Diary) Last() *solver.Account { return d.last() }
 
 // Write implements solver.Diary. What cannot be written is not remembered.
 func (d *Diary) Write(a solver.Account) {
 	d.told.Account = a
-	if d.Tags != nil {
-		d.told.Tags = d.Tags()
-	}
 	d.write(d.accountPath(), d.told)
 }
 

@@ -32,7 +32,7 @@ type Client struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 	tags  map[string]*tag
-	// asking are the questions what tags stand for that were taken to stand for what was expected.
+	// asking are the questions what tags stand for of which it was assumed.
 	asking errgroup.Group
 	slots  map[string]*slots
 	// places are repositories that have a blob, by registry and digest.

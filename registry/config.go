@@ -36,9 +36,11 @@ type Config struct {
 	Pushed Pushed
 	// Resolved are tags that are not asked for because it is known what they stand for; see [Client.Resolved].
 	Resolved map[string]v1.Hash
-	// Expected are tags that are taken to stand for what they stood for once, and asked for meanwhile. Nothing may be done
-	// with images found so, of which others learn, until [Client.Confirm] says that it is so.
-	Expected map[string]v1.Hash
+	// Tags remembers what tags stood for; nil remembers nothing.
+	Tags Tags
+	// Assume takes tags to stand for what they stood for the last time, and asks for them meanwhile. Nothing may be done
+	// with images found so of which others learn, until [Client.Confirm] says that it is so.
+	Assume bool
 	// Progress, if not nil, is told how many bytes of a transfer have moved. A transfer that succeeds
 	// ends with current equal to total. It is called from many goroutines.
 	Progress func(what string, current, total int64)
@@ -85,6 +87,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Pushed == nil {
 		c.Pushed = forgetful{}
+	}
+	if c.Tags == nil {
+		c.Tags = oblivious{}
 	}
 	if c.UserAgent == "" {
 		c.UserAgent = "builder"

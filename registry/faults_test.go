@@ -79,7 +79,7 @@ func TestCompressedManifest(t *testing.T) {
 	}
 	r.faults = nil
 	r.on(http.MethodGet, "/manifests/", always, respond(200, "Content-Encoding", "gzip", "Content-Type", string(got.Descriptor.MediaType)))
-	_, err = newClient(t, impatient()).Manifest(t.Context(), r.tag("app:v1"))
+	_, err = newClient(t, impatient()).Manifest(t.Context(), r.repo("app").Digest(got.Descriptor.Digest.String()))
 	wantError(t, err, "digest")
 }
 

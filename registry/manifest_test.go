@@ -180,7 +180,7 @@ func TestManifestDigest(t *testing.T) {
 	digest := "manifests/" + digestOf(good.body).String()
 	i.f[digest] = lie
 	r := newRegistry(t, i.f)
-	_, err := newClient(t, impatient()).Resolve(t.Context(), r.tag("app"), anyOf)
+	_, err := newClient(t, impatient()).Resolve(t.Context(), r.repo("app").Digest(digestOf(good.body).String()), anyOf)
 	wantError(t, err, "its digest is "+digestOf(lie.body).String(), "and not "+digestOf(good.body).String())
 	if !errors.Is(err, ErrCorrupt) {
 		t.Errorf("%v is not ErrCorrupt", err)

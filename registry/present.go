@@ -2,6 +2,8 @@ package registry
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -12,7 +14,23 @@ import (
 type present struct {
 	mu      sync.Mutex
 	digests map[v1.Hash]bool
-	tags    map[string]v1.Hash
+	// tags have a zero digest if they do not exist.
+	tags map[string]v1.Hash
+}
+
+// lacks reports whether a tag was found not to exist.
+func (p *present) lacks(tag string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	digest, known := p.tags[tag]
+	return known && digest == (v1.Hash{})
+}
+
+// know remembers what a tag stands for.
+func (p *present) know(tag string, digest v1.Hash) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tags[tag] = digest
 }
 
 // has reports whether a manifest or blob was found.
@@ -52,13 +70,14 @@ func (p *Pusher) Look(ctx context.Context, tags ...string) {
 	for _, tag := range tags {
 		all.Go(func() {
 			m, err := p.to.manifest(ctx, tag, v1.Hash{})
+			if errors.Is(err, fs.ErrNotExist) {
+				p.present.know(tag, v1.Hash{})
+			}
 			if err != nil {
 				return
 			}
 			p.present.add(m)
-			p.present.mu.Lock()
-			p.present.tags[tag] = m.Descriptor.Digest
-			p.present.mu.Unlock()
+			p.present.know(tag, m.Descriptor.Digest)
 			p.lookBelow(ctx, m)
 		})
 	}

@@ -52,7 +52,7 @@ func (c *Client) forget(repo name.Repository, tag string) {
 }
 
 func (p *Pusher) publish(ctx context.Context, reference string, digest v1.Hash, media types.MediaType, raw []byte) error {
-	if p.present.stands(reference, digest) || p.stands(ctx, reference, digest) {
+	if p.present.stands(reference, digest) || !p.present.lacks(reference) && p.stands(ctx, reference, digest) {
 		return nil
 	}
 	_, err := p.putManifest(ctx, reference, digest, media, raw)

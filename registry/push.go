@@ -107,32 +107,36 @@ func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force boo
 		return err
 	}
 	defer slots.Release(1)
-	if !force {
-		there, err := p.to.has(ctx, digest)
-		if err != nil {
-			return err
-		}
-		if there {
-			p.arrived(digest)
-			return nil
-		}
-	}
 	src, err := newSource(l, digest, size, p.to.client.reporter("pushing "+transfer(p.repo, digest), size))
 	if err != nil {
 		return err
 	}
 	u := &upload{endpoint: p.to, source: src}
-	mounted, err := p.mount(ctx, u, l)
+	there, err := p.mount(ctx, u, l)
+	if err == nil && !there && !force && size > smallBlob {
+		there, err = p.to.has(ctx, digest)
+	}
 	if err != nil {
 		return err
 	}
-	if !mounted {
-		if err := u.run(ctx); err != nil {
-			return err
-		}
+	if there {
+		p.abandon(ctx, u)
+	} else if err := u.run(ctx); err != nil {
+		return err
 	}
 	p.arrived(digest)
 	return nil
+}
+
+// smallBlob is how many bytes are rather sent than asked for.
+const smallBlob = 16 << 10
+
+// abandon ends an upload that is not needed, if one has begun, while other things are done.
+func (p *Pusher) abandon(ctx context.Context, u *upload) {
+	u.source.close()
+	if u.location != nil {
+		p.ending.Go(func() { u.abandon(context.WithoutCancel(ctx)) })
+	}
 }
 
 // arrived remembers that the repository has a blob, also for other processes.

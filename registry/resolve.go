@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/seed-298d225e/builder/httpclient"
 )
@@ -133,65 +132,6 @@ func (m *Manifest) is(d v1.Descriptor) error {
 		return corruptf("the manifest %s is %d bytes long and not %d", d.Digest, m.Descriptor.Size, d.Size)
 	}
 	return nil
-}
-
-// tag is what a tag was resolved to. It is asked for once in the life of a client: all that is built from
-// a tag is then built from the same thing, even if the tag moves.
-type tag struct {
-	resolving *semaphore.Weighted
-	digest    v1.Hash
-	// assumed: the registry has not said so yet.
-	assumed bool
-}
-
-func (c *Client) tag(ref name.Reference) *tag {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.tags[ref.Name()] == nil {
-		c.tags[ref.Name()] = &tag{resolving: semaphore.NewWeighted(1), digest: c.config.Resolved[ref.Name()]}
-	}
-	return c.tags[ref.Name()]
-}
-
-// Resolved returns what the tags that were resolved stand for, by their full names. Nothing may be being resolved.
-func (c *Client) Resolved() map[string]v1.Hash {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found := map[string]v1.Hash{}
-	for name, t := range c.tags {
-		if t.digest != (v1.Hash{}) && !t.assumed {
-			found[name] = t.digest
-		}
-	}
-	return found
-}
-
-func (c *Client) tagged(ctx context.Context, ref name.Reference) (*Manifest, error) {
-	t := c.tag(ref)
-	if err := t.resolving.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	defer t.resolving.Release(1)
-	if t.digest != (v1.Hash{}) {
-		return c.byDigest(ctx, ref.Context(), t.digest)
-	}
-	if m := c.expected(ctx, ref, t); m != nil {
-		return m, nil
-	}
-	m, err := c.ask(ctx, ref)
-	if err == nil {
-		t.digest = m.Descriptor.Digest
-	}
-	return m, err
-}
-
-// ask asks a registry what a tag stands for.
-func (c *Client) ask(ctx context.Context, ref name.Reference) (m *Manifest, err error) {
-	err = c.from(ctx, ref.Context(), func(e endpoint) (err error) {
-		m, err = e.tagged(ctx, ref.Identifier())
-		return err
-	})
-	return m, err
 }
 
 // tagged asks for the digest first: with what is kept from earlier, that is often all. Registries that do

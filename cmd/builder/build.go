@@ -265,11 +265,9 @@ func (b *build) solve(ctx context.Context) error {
 
 func (b *build) solveWith(ctx context.Context, worker *ops.Worker) error {
 	defer b.trace.phase("solve")()
-	diary := cache.NewDiary(b.path, b.subject())
-	diary.Tags = b.client.Resolved
 	s := solver.Solver{
 		Worker: b.guard.watch(worker), Cache: b.cache, Jobs: b.jobs, Emit: b.guard.masked(b.display.Emit), Ready: b.ready(ctx),
-		Settled: b.inline != nil, Beside: b.generators, Diary: diary,
+		Settled: b.inline != nil, Beside: b.generators, Diary: cache.NewDiary(b.path, b.subject()),
 	}
 	b.recalling.restrict(&s)
 	defer b.stopOutputs()

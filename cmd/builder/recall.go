@@ -30,11 +30,7 @@ var errForgotten = errors.New("not everything is remembered")
 
 // recall tries to build without making anything. It returns errForgotten if that cannot be, and what names stand for.
 func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Options) (tags map[string]v1.Hash, err error) {
-	if sandbox.Inside() || !o.recallable() {
-		return nil, errForgotten
-	}
-	diary := cache.NewDiary(o.root, o.subject())
-	if !complete(diary.Last()) {
+	if sandbox.Inside() || !o.recallable() || !complete(cache.NewDiary(o.root, o.subject()).Last()) {
 		return nil, errForgotten
 	}
 	shown.Held = true
@@ -42,7 +38,7 @@ func (o *buildOptions) recall(ctx context.Context, t *tracer, shown display.Opti
 	if err != nil {
 		return nil, errForgotten
 	}
-	w.trace, w.lookOnly, w.expected = t, true, diary.LastTags()
+	w.trace, w.lookOnly = t, true
 	b := o.newBuild(w)
 	b.recalling = &recalling{}
 	err = b.do(ctx)

@@ -37,8 +37,8 @@ type workshop struct {
 	// lookOnly: nothing is to be made in the store.
 	lookOnly bool
 	client   *registry.Client
-	// tags are what tags are known to stand for, expected what they are taken to stand for until it is known.
-	tags, expected map[string]v1.Hash
+	// tags are what tags are known to stand for.
+	tags map[string]v1.Hash
 	http *fetch.HTTP
 	git  *fetch.Git
 	// resolved are the images that names stand for.
@@ -69,9 +69,9 @@ func (w *workshop) open(ctx context.Context, o *buildOptions) (err error) {
 	if err := w.openStore(o.driver); err != nil {
 		return err
 	}
-	pushed := registry.NewPushedFile(filepath.Join(w.path, "pushed"))
-	w.closing = append(w.closing, func() error { _ = pushed.Save(); return nil }) // what is forgotten is sent again
-	c := registry.Config{Blobs: w.store, Pushed: pushed, Progress: w.progress, Resolved: w.tags, Expected: w.expected}
+	pushed, tags := registry.NewPushedFile(filepath.Join(w.path, "pushed")), registry.NewTagsFile(filepath.Join(w.path, "tags"))
+	w.closing = append(w.closing, func() error { _, _ = pushed.Save(), tags.Save(); return nil }) // what is forgotten costs time
+	c := registry.Config{Blobs: w.store, Pushed: pushed, Tags: tags, Assume: w.lookOnly, Progress: w.progress, Resolved: w.tags}
 	if w.client, err = o.newClient(ctx, c, outside(w.host)); err != nil {
 		return err
 	}

@@ -152,7 +152,7 @@ func TestPullFaults(t *testing.T) {
 		{"truncated-blob", fault{"GET", "/blobs/", 0, 2, truncated}, ""},
 		{"reset-blob", fault{"GET", "/blobs/", 1, 2, reset}, ""},
 		{"busy", fault{"GET", "/blobs/", 0, 2, status(http.StatusTooManyRequests, "Retry-After", "1")}, ""},
-		{"burst", fault{"HEAD", "/manifests/", 0, 3, status(http.StatusBadGateway)}, ""},
+		{"burst", fault{"GET", "/manifests/", 0, 3, status(http.StatusBadGateway)}, ""},
 		{"flipped-manifest", fault{"GET", "/manifests/", 0, -1, flipped}, "its digest is"},
 		{"flipped-blob", fault{"GET", "/blobs/", 0, -1, flipped}, "sha256:"},
 	} {
