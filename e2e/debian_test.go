@@ -32,7 +32,10 @@ func prepareMore(ctx context.Context, dir string) error {
 	if err := prepareDebian(ctx, dir); err != nil {
 		return err
 	}
-	return prepareRoot(ctx, dir)
+	if err := prepareRoot(ctx, dir); err != nil {
+		return err
+	}
+	return prepareAnswers(ctx, dir)
 }
 
 // prepareDebian copies the Go distribution to where the tests' user can read it.

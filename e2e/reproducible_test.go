@@ -141,13 +141,12 @@ type wayOfRoot struct {
 
 // waysOfRoot are real root, and root with the capabilities that Docker leaves to a container, where namespaces
 // cannot be made: environments E3 and E6 of docs/WHERE-IT-RUNS.md.
-func waysOfRoot() []wayOfRoot {
+func waysOfRoot() []wayOfRoot { return []wayOfRoot{{name: "root"}, wayChroot()} }
+
+func wayChroot() wayOfRoot {
 	const docker = "-all,+chown,+dac_override,+fowner,+fsetid,+kill,+setgid,+setuid,+setpcap,+net_bind_service,+net_raw," +
 		"+sys_chroot,+mknod,+audit_write,+setfcap"
-	return []wayOfRoot{
-		{name: "root"},
-		{name: "chroot", before: []string{"setpriv", "--bounding-set=" + docker, "--inh-caps=" + docker}, args: []string{"--sandbox=chroot"}},
-	}
+	return wayOfRoot{name: "chroot", before: []string{"setpriv", "--bounding-set=" + docker, "--inh-caps=" + docker}, args: []string{"--sandbox=chroot"}}
 }
 
 // rootBytes is the file that says what root has built of a Dockerfile.

@@ -37,8 +37,8 @@ func (r *run) mounts(ctx context.Context, v *solver.Vertex) ([]sandbox.Mount, er
 		return nil, err
 	}
 	mounts := []sandbox.Mount{
-		{Target: "/etc/hosts", Source: hosts, ReadOnly: true},
-		{Target: "/etc/resolv.conf", Source: resolv, ReadOnly: true},
+		{Target: "/etc/hosts", Source: hosts, ReadOnly: true, Furniture: true},
+		{Target: "/etc/resolv.conf", Source: resolv, ReadOnly: true, Furniture: true},
 	}
 	if err := r.caches(ctx, v); err != nil {
 		return nil, err

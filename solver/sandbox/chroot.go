@@ -104,7 +104,7 @@ func (c *command) runPlaced(ctx context.Context, p *placement) (err error) {
 		return err
 	}
 	s := supervisor.Files(supervisor.Surroundings{Root: c.spec.Root, RootPath: rootPath}, supervisor.FilesOptions{
-		Memory: p.secrets, Ours: c.mark.carriedBy,
+		Memory: p.secrets, Mounts: p.mounts, Protect: p.protect, Ours: c.mark.carriedBy,
 		Unconfined: !c.confinement.signals, NoNetwork: c.spec.Network == NetworkNone,
 	})
 	if c.program, err = c.host.filters.get(s); err != nil {

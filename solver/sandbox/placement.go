@@ -27,6 +27,10 @@ type placement struct {
 	made  int
 	// undoing takes back what was placed, last first.
 	undoing []func() error
+	// mounts are what was put in place of mounts.
+	mounts []supervisor.Mount
+	// protect: one that the instruction asks for is read-only.
+	protect bool
 	// secrets are files whose content the supervisor gives, because it must not be on a disk.
 	secrets []supervisor.Memory
 }
@@ -74,6 +78,9 @@ func (p *placement) undo() error {
 	for _, s := range p.secrets {
 		s.Content.Close()
 	}
+	for _, m := range p.mounts {
+		m.At.Close()
+	}
 	return errors.Join(append(errs, os.RemoveAll(p.aside))...)
 }
 
@@ -111,7 +118,22 @@ func (p *placement) furnish(s *Spec) error {
 		if err := p.mount(m); err != nil {
 			return &StartError{What: "mounting " + m.Target, Err: err}
 		}
+		if err := p.note(m); err != nil {
+			return &StartError{What: "mounting " + m.Target, Err: err}
+		}
 	}
+	return nil
+}
+
+// note notes what was placed for m. What a command does to files of builder's own is dropped, not refused, so that
+// only the steps that ask for mounts pay for that.
+func (p *placement) note(m Mount) error {
+	at, err := p.root.open(m.Target, 0)
+	if err != nil {
+		return err
+	}
+	p.mounts = append(p.mounts, supervisor.Mount{Target: m.Target, At: at, ReadOnly: m.ReadOnly})
+	p.protect = p.protect || m.ReadOnly && !m.Furniture
 	return nil
 }
 

@@ -47,6 +47,8 @@ type Mount struct {
 	// empty tmpfs of Size bytes (0: the kernel's default) with mode Mode.
 	Source   *os.File
 	ReadOnly bool
+	// Furniture: it is there in every step, /etc/hosts say.
+	Furniture bool
 	// Secret: the source is a file whose content must not get onto a disk.
 	Secret bool
 	Size   int64

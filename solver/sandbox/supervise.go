@@ -113,7 +113,7 @@ func (f *filters) get(s *supervisor.Supervisor) ([]bpf.RawInstruction, error) {
 		calls = s.Calls()
 	}
 	for _, c := range calls {
-		names.WriteString(c.Name + " ")
+		fmt.Fprint(&names, c.Name, c.Where, " ")
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

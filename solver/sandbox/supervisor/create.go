@@ -3,9 +3,6 @@
 package supervisor
 
 import (
-	"path"
-	"strings"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-298d225e/builder/ownership"
@@ -24,21 +21,6 @@ type creation struct {
 	// flags are those of open, which has the file open afterwards.
 	flags  int
 	device int
-}
-
-func openPath(t *task) answer {
-	p, err := t.place(-1, 0, true)
-	return t.create(creation{place: p, flags: int(t.args[1]), mode: uint32(t.args[2]) & 0o7777}, err)
-}
-
-func openat(t *task) answer {
-	p, err := t.place(0, 1, true)
-	return t.create(creation{place: p, flags: int(t.args[2]), mode: uint32(t.args[3]) & 0o7777}, err)
-}
-
-func creat(t *task) answer {
-	p, err := t.place(-1, 0, true)
-	return t.create(creation{place: p, flags: unix.O_CREAT | unix.O_WRONLY | unix.O_TRUNC, mode: uint32(t.args[1]) & 0o7777}, err)
 }
 
 func mkdir(t *task) answer {
@@ -87,53 +69,48 @@ func (t *task) link(p place, err error) answer {
 	return t.create(creation{place: p, mode: unix.S_IFLNK | 0o777, target: target}, err)
 }
 
-// create makes a file if it must be recorded whose it is. In all other cases, errors among them, the kernel is
-// left to do and say what it would.
+// create makes a file if it must be recorded whose it is, or if it is not for the kernel to say whether that may be. To
+// root the kernel says in all other cases, errors among them, what it would.
 func (t *task) create(c creation, err error) answer {
-	if err != nil || strings.HasSuffix(c.path, "/") && c.mode&unix.S_IFMT != unix.S_IFDIR {
-		return proceed()
-	}
-	name := strings.TrimRight(c.path, "/")
-	base := path.Base(name)
-	if name == "" || base == "." || base == ".." {
-		return proceed()
-	}
-	parent, err := t.openPath(place{dir: c.dir, path: strings.TrimSuffix(name, base) + "."}, unix.O_DIRECTORY)
+	who := t.identity()
 	if err != nil {
 		return proceed()
 	}
-	defer parent.close()
-	who, above := t.identity(), t.owned(&parent)
-	r := ownership.Record{UID: who.uid.fs, GID: who.gid.fs}
-	if parent.Mode&unix.S_ISGID != 0 {
-		r.GID = above.GID
+	e, err := t.findName(c.place, who)
+	if err != nil {
+		return t.orProceed(who, err)
 	}
-	if r == (ownership.Record{}) || t.exists(&parent, base) {
+	defer e.close()
+	switch {
+	case !e.named() || e.there:
+		return t.orProceed(who, unix.EEXIST)
+	case e.slash && c.mode&unix.S_IFMT != unix.S_IFDIR:
+		return t.orProceed(who, unix.ENOENT)
+	}
+	return t.createIn(&e, c, who)
+}
+
+// orProceed is what somebody is told who is not root.
+func (t *task) orProceed(who identity, err error) answer {
+	if who.root() {
 		return proceed()
 	}
-	if !who.mayWrite(above, parent.Mode) {
-		return failure(unix.EACCES)
+	return failure(err)
+}
+
+// createIn makes a file where there is none.
+func (t *task) createIn(e *entry, c creation, who identity) answer {
+	r := ownership.Record{UID: who.uid.fs, GID: who.gid.fs}
+	if e.dir.Mode&unix.S_ISGID != 0 {
+		r.GID = t.owned(&e.dir).GID
 	}
-	return t.make(&parent, base, c, r)
-}
-
-func (t *task) exists(parent *file, base string) bool {
-	var st unix.Stat_t
-	return unix.Fstatat(parent.fd, base, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
-}
-
-// mayWrite reports whether i may make files in a directory.
-func (i identity) mayWrite(r ownership.Record, mode uint32) bool {
-	const writeAndSearch = 3
 	switch {
-	case i.root():
-		return true
-	case i.uid.fs == r.UID:
-		mode >>= 6
-	case i.in(r.GID):
-		mode >>= 3
+	case who.root() && r == (ownership.Record{}):
+		return proceed()
+	case !t.may(who, &e.dir, write|execute):
+		return failure(e.dir.refusal(unix.EACCES))
 	}
-	return mode&writeAndSearch == writeAndSearch
+	return t.make(&e.dir, e.name, c, r)
 }
 
 // make makes the file and records that it belongs to r.

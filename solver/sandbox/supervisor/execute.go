@@ -33,10 +33,13 @@ func (t *task) execute(p place, err error) answer {
 	}
 	f, err := t.open(p)
 	if err != nil {
-		return proceed()
+		return denied(err)
 	}
 	defer f.close()
 	who, r := t.identity(), t.owned(&f)
+	if !t.may(who, &f, execute) {
+		return failure(unix.EACCES)
+	}
 	who.uid.saved, who.uid.fs = who.uid.effective, who.uid.effective
 	who.gid.saved, who.gid.fs = who.gid.effective, who.gid.effective
 	if f.lends() {

@@ -28,13 +28,24 @@ func stat(fd int) (file, error) {
 
 func (f *file) close() { _ = unix.Close(f.fd) }
 
+// is reports whether f is of a kind, as modes have it.
+func (f *file) is(kind uint32) bool { return f.Mode&unix.S_IFMT == kind }
+
+// same reports whether f and g are the same file.
+func (f *file) same(g *file) bool { return f.Dev == g.Dev && f.Ino == g.Ino }
+
+// on reports whether f is on a file system of a kind, see statfs(2).
+func (f *file) on(magic int64) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(f.fd, &st) == nil && st.Type == magic
+}
+
 // path leads to what is open.
 func (f *file) path() string { return "/proc/self/fd/" + strconv.Itoa(f.fd) }
 
 // holds reports whether the file can hold a record itself.
 func (f *file) holds() bool {
-	kind := f.Mode & unix.S_IFMT
-	return kind == unix.S_IFREG || kind == unix.S_IFDIR
+	return f.is(unix.S_IFREG) || f.is(unix.S_IFDIR)
 }
 
 // record returns what is recorded of f; ok is false if its owner is as the kernel says.

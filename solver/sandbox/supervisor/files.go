@@ -14,6 +14,9 @@ import (
 // FilesOptions say what a supervisor of files does beside showing /proc.
 type FilesOptions struct {
 	Memory []Memory
+	// Mounts are what was put in place of mounts. With Protect, those that are read-only cannot be written to.
+	Mounts  []Mount
+	Protect bool
 	// Ours reports whether a process, or thread, belongs to the step. It gets a directory of /proc.
 	Ours func(dir string) bool
 	// Unconfined: the kernel does not keep a command from signalling and tracing others.
@@ -47,6 +50,9 @@ func Files(in Surroundings, o FilesOptions) *Supervisor {
 	}
 	if o.Unconfined {
 		s.confine()
+	}
+	if o.Protect {
+		s.protect()
 	}
 	s.surround(in)
 	return s
@@ -128,7 +134,7 @@ func (t *task) openProc(name string, flags int) answer {
 		return proceed()
 	}
 	defer there.close()
-	if text, ok := staticProc(path.Base(name)); ok {
+	if text, ok := t.staticProc(path.Base(name)); ok {
 		return t.openText(text, flags)
 	}
 	if there.machine() && flags&unix.O_PATH == 0 && flags&unix.O_ACCMODE != unix.O_RDONLY {
@@ -233,17 +239,6 @@ func shownOfProcess(name string) bool {
 		return slices.Contains(processNames(), of)
 	}
 	return slices.Contains(processNames(), name)
-}
-
-// staticProc returns what files say that would tell about the mounts of the machine.
-func staticProc(name string) (string, bool) {
-	switch name {
-	case "mounts":
-		return "overlay / overlay rw,relatime 0 0\n", true
-	case "mountinfo":
-		return "1 0 0:1 / / rw,relatime - overlay overlay rw\n", true
-	}
-	return "", false
 }
 
 // openText opens a file that says text.

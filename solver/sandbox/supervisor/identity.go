@@ -66,7 +66,7 @@ func (i identity) in(gid uint32) bool {
 }
 
 // root reports whether files are open to i whatever their modes say.
-func (i identity) root() bool { return i.uid.effective == 0 }
+func (i identity) root() bool { return i.uid.effective == 0 && i.uid.fs == 0 }
 
 // with returns i with other user ids. Who gives up root for good is no longer capable, see capabilities(7).
 func (i identity) with(uid ids) identity {
@@ -75,20 +75,35 @@ func (i identity) with(uid ids) identity {
 	return i
 }
 
-// identity returns whom the task runs as.
+// identity returns whom the task runs as. A supervisor that keeps no identities takes all for root: whom files are open
+// to is for the kernel to say there.
 func (t *task) identity() identity {
-	if len(t.identities) == 1 {
+	switch len(t.identities) {
+	case 0:
+		return identity{}
+	case 1:
 		return t.identities[0]
 	}
-	text, err := os.ReadFile(t.proc("timerslack_ns"))
-	if err != nil {
-		return t.identities[0]
-	}
-	slack, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	slack, err := strconv.ParseUint(strings.TrimSpace(t.timerSlack()), 10, 64)
 	if n := slack - t.slack; err == nil && n < uint64(len(t.identities)) {
 		return t.identities[n]
 	}
 	return t.identities[0]
+}
+
+// timerSlack is what the kernel says of it, "" if nothing. It is read for every call once there are two identities.
+func (t *task) timerSlack() string {
+	fd, err := unix.Open(t.proc("timerslack_ns"), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var b [24]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil {
+		return ""
+	}
+	return string(b[:n])
 }
 
 // maxIdentities bounds the memory that a command can make its supervisor use, which no limit of the command counts.

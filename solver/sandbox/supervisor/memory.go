@@ -48,8 +48,7 @@ func ofDescriptor(i uint) []Bits {
 
 // contentOf returns the file in memory that the task has open as descriptor fd.
 func (t *task) contentOf(fd int) (m Memory, f file, ok bool) {
-	var err error
-	t.as(func() { f, err = t.descriptor(fd) })
+	f, err := t.descriptor(fd)
 	if err != nil {
 		return m, f, false
 	}

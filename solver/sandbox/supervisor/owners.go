@@ -3,8 +3,8 @@
 package supervisor
 
 import (
+	"errors"
 	"maps"
-	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +14,9 @@ import (
 
 // chown answers chown(2) and lchown(2).
 func chown(follow bool) handler {
+	of := at(-1, 0, follow)
 	return func(t *task) answer {
-		p, err := t.place(-1, 0, follow)
+		p, err := of(t)
 		if err != nil {
 			return failure(err)
 		}
@@ -54,7 +55,7 @@ func (t *task) chown(p place, uid, gid uint32) answer {
 	defer f.close()
 	r := t.owned(&f)
 	if !t.identity().mayGive(r, uid, gid) {
-		return failure(unix.EPERM)
+		return failure(f.refusal(unix.EPERM))
 	}
 	if err := unix.Fchownat(f.fd, "", int(f.Uid), int(f.Gid), unix.AT_EMPTY_PATH); err != nil {
 		return failure(err)
@@ -82,8 +83,9 @@ func (i identity) mayGive(r ownership.Record, uid, gid uint32) bool {
 
 // statPath answers stat(2) and lstat(2).
 func statPath(follow bool) handler {
+	of := at(-1, 0, follow)
 	return func(t *task) answer {
-		p, err := t.place(-1, 0, follow)
+		p, err := of(t)
 		return t.stat(p, err, t.args[1])
 	}
 }
@@ -110,7 +112,7 @@ func (t *task) stat(p place, err error, to uint64) answer {
 	}
 	f, err := t.open(p)
 	if err != nil {
-		return proceed()
+		return denied(err)
 	}
 	defer f.close()
 	r, ok := t.record(&f)
@@ -124,6 +126,14 @@ func (t *task) stat(p place, err error, to uint64) answer {
 	return result(0)
 }
 
+// denied is the answer to a call for which a file cannot be found: the kernel says why, unless it would find it.
+func denied(err error) answer {
+	if errors.Is(err, unix.EACCES) {
+		return failure(err)
+	}
+	return proceed()
+}
+
 func statx(t *task) answer {
 	flags := int(t.args[2])
 	p, err := t.place(0, 1, flags&unix.AT_SYMLINK_NOFOLLOW == 0)
@@ -132,7 +142,7 @@ func statx(t *task) answer {
 	}
 	f, err := t.open(p)
 	if err != nil {
-		return proceed()
+		return denied(err)
 	}
 	defer f.close()
 	r, ok := t.record(&f)
@@ -176,16 +186,19 @@ func ownerCalls() map[string]handled {
 		"getresuid": {answer: getAll(users)}, "getresgid": {answer: getAll(groups)},
 		"setgroups": {answer: setGroups}, "getgroups": {answer: getGroups},
 		"execve": {answer: execve}, "execveat": {answer: execveat},
-		"prctl":  {where: noted(), answer: prctl},
-		"chroot": {answer: chroot},
-		"open":   {where: creating(1), answer: openPath}, "openat": {where: creating(2), answer: openat},
-		"creat": {answer: creat}, "mkdir": {answer: mkdir}, "mkdirat": {answer: mkdirat},
+		"prctl": {where: noted(), answer: prctl},
+		"mkdir": {answer: mkdir}, "mkdirat": {answer: mkdirat},
 		"mknod": {answer: mknod}, "mknodat": {answer: mknodat}, "symlink": {answer: symlink}, "symlinkat": {answer: symlinkat},
 		"rt_sigaction": {where: ofChildren(), answer: restarting},
 		// Programs fall back on openat, whose arguments can be seen.
 		"openat2": {answer: refuse(unix.ENOSYS)},
 	}
-	maps.Copy(calls, xattrCalls())
+	for name, o := range openings() {
+		calls[name] = handled{answer: opens(o)}
+	}
+	for _, more := range []map[string]handled{xattrCalls(), nameCalls(), changeCalls()} {
+		maps.Copy(calls, more)
+	}
 	for _, name := range []string{
 		"chown", "lchown", "fchown", "setuid", "setreuid", "setresuid", "setgid", "setregid", "setresgid",
 		"setfsuid", "setfsgid", "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "setgroups", "getgroups",
@@ -193,15 +206,4 @@ func ownerCalls() map[string]handled {
 		calls[name+"32"] = calls[name]
 	}
 	return calls
-}
-
-// chroot notes that paths of some task may begin elsewhere from now on.
-func chroot(t *task) answer {
-	t.moved.Store(true)
-	return proceed()
-}
-
-// creating restricts an open call, whose flags are argument i, to those that may make a file.
-func creating(i uint) []Bits {
-	return slices.Clone([]Bits{{Index: i, Mask: unix.O_CREAT, Value: unix.O_CREAT}})
 }

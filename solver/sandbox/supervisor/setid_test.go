@@ -2,7 +2,11 @@
 
 package supervisor
 
-import "testing"
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
 
 func TestSetID(t *testing.T) {
 	root, app := all(0), all(1000)
@@ -59,27 +63,36 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-func TestMayWrite(t *testing.T) {
-	app := User{UID: 1000, GID: 1000, Groups: []uint32{50}}.identity()
+func TestPermits(t *testing.T) {
+	app, root := User{UID: 1000, GID: 1000, Groups: []uint32{50}}.identity(), User{}.identity()
+	const directory = unix.S_IFDIR
 	for _, c := range []struct {
-		uid, gid, mode uint32
-		want           bool
+		who                    identity
+		uid, gid, mode, wanted uint32
+		want                   bool
 	}{
-		{0, 0, 0o755, false},
-		{0, 0, 0o1777, true},
-		{1000, 0, 0o700, true},
-		{1000, 0, 0o577, false},
-		{0, 50, 0o2775, true},
-		{0, 50, 0o2707, false},
-		{0, 1000, 0o770, true},
+		{app, 0, 0, 0o755, write | execute, false},
+		{app, 0, 0, 0o1777, write | execute, true},
+		{app, 1000, 0, 0o700, write | execute, true},
+		{app, 1000, 0, 0o577, write | execute, false},
+		{app, 0, 50, 0o2775, write | execute, true},
+		{app, 0, 50, 0o2707, write | execute, false},
+		{app, 0, 1000, 0o770, write | execute, true},
+		{app, 0, 42, 0o640, read, false},
+		{app, 0, 50, 0o640, read, true},
+		{app, 0, 50, 0o640, read | write, false},
+		{app, 0, 50, 0o604, read, false},
+		{app, 0, 0, 0o711, execute, true},
+		{app, 0, 0, 0o711, read, false},
+		{app, 0, 0, 0, 0, true},
+		{root, 1000, 1000, 0, read | write, true},
+		{root, 1000, 1000, 0o644, execute, false},
+		{root, 1000, 1000, 0o001, execute, true},
+		{root, 1000, 1000, directory, read | write | execute, true},
 	} {
-		r := record(c.uid, c.gid)
-		if got := app.mayWrite(r, c.mode); got != c.want {
-			t.Errorf("mayWrite(%d:%d, %o) = %v, want %v", c.uid, c.gid, c.mode, got, c.want)
+		if got := c.who.permits(record(c.uid, c.gid), c.mode, c.wanted); got != c.want {
+			t.Errorf("%d may do %o with what is %o and %d:%d's: %v, want %v", c.who.uid.fs, c.wanted, c.mode, c.uid, c.gid, got, c.want)
 		}
-	}
-	if !(User{}.identity()).mayWrite(record(1000, 1000), 0) {
-		t.Error("root may not write")
 	}
 }
 

@@ -41,7 +41,7 @@ func (c attributeCall) byPath(follow bool) handler {
 		}
 		f, err := t.open(p)
 		if _, inProc := procPath(p.path); err != nil && inProc && c.reads {
-			return proceed()
+			return denied(err)
 		}
 		if err != nil {
 			return failure(err)
@@ -71,8 +71,10 @@ func setXattr(t *task, f *file) answer {
 	switch {
 	case err != nil:
 		return failure(err)
-	case strings.HasPrefix(name, reserved), !t.mayLabel(name):
+	case strings.HasPrefix(name, reserved):
 		return failure(unix.EPERM)
+	case t.mayLabel(f, name) != nil:
+		return failure(f.refusal(t.mayLabel(f, name)))
 	case size > xattrSizeMax:
 		return failure(unix.E2BIG)
 	}
@@ -86,10 +88,21 @@ func setXattr(t *task, f *file) answer {
 	return done(err)
 }
 
-// mayLabel reports whether the task may change attributes of this name as far as that is a matter of who it is: what
-// gives a program capabilities is root's.
-func (t *task) mayLabel(name string) bool {
-	return !strings.HasPrefix(name, "security.") || t.identity().root()
+// mayLabel says why the task cannot change attributes of this name as far as that is a matter of who it is, if it
+// cannot: what gives a program capabilities is root's, what is a user's is that of who may write, see xattr(7).
+func (t *task) mayLabel(f *file, name string) error {
+	who := t.identity()
+	switch user := strings.HasPrefix(name, "user."); {
+	case who.root():
+		return nil
+	case user && f.holds() && f.Mode&unix.S_ISVTX == 0 && t.may(who, f, write):
+		return nil
+	case user && f.holds() && !t.may(who, f, write):
+		return unix.EACCES
+	case user && !f.holds(), strings.HasPrefix(name, "security."), !t.owns(who, f):
+		return unix.EPERM
+	}
+	return nil
 }
 
 // removeXattr does removexattr(2) and its kin.
@@ -100,8 +113,8 @@ func removeXattr(t *task, f *file) answer {
 		return failure(err)
 	case strings.HasPrefix(name, reserved):
 		return failure(unix.ENODATA)
-	case !t.mayLabel(name):
-		return failure(unix.EPERM)
+	case t.mayLabel(f, name) != nil:
+		return failure(f.refusal(t.mayLabel(f, name)))
 	}
 	return done(unix.Removexattr(f.path(), name))
 }
