@@ -30,6 +30,8 @@ type command struct {
 	// program is the seccomp filter, supervision what answers the calls that it passes on, if any.
 	program     []bpf.RawInstruction
 	supervision *supervision
+	// served is the root directory as the supervisor knows it; it outlives the command.
+	served *os.File
 	// mark and confinement are for the rung chroot.
 	mark        *mark
 	confinement *confinement

@@ -120,10 +120,13 @@ func (h *Host) runOnThread(ctx context.Context, s *Spec, stdio [3]*os.File) erro
 		result <- err
 	}()
 	err = group.explain(<-result)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.tellOwners(ctx)
 	}
-	return c.tellOwners(ctx)
+	if c.served != nil {
+		c.served.Close()
+	}
+	return err
 }
 
 // run gives the calling thread the surroundings of the command, starts it from there and waits.
@@ -183,8 +186,12 @@ func (c *command) watch() (err error) {
 		c.program, err = c.host.filters.get(nil)
 		return err
 	}
+	// Not that of the spec, which may be a directory that nothing is mounted in.
+	if c.served, err = takeRoot(c.parts.root); err != nil {
+		return err
+	}
 	s := supervisor.Owners(
-		supervisor.Surroundings{Root: c.spec.Root, ProcDir: c.host.procDir},
+		supervisor.Surroundings{Root: c.served, ProcDir: c.host.procDir},
 		supervisor.User{UID: c.spec.User.UID, GID: c.spec.User.GID, Groups: c.spec.User.Groups},
 	)
 	if c.program, err = c.host.filters.get(s); err != nil {
