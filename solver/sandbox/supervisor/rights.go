@@ -51,9 +51,11 @@ func (s *Supervisor) owns(who identity, f *file) bool {
 	return who.root() || s.owned(f).UID == who.uid.fs || f.nobodys()
 }
 
-// nobodys reports whether f has no owner that would be recorded: it is in /proc, or a pipe that has no name, as the
-// streams of a command are.
-func (f *file) nobodys() bool { return f.on(unix.PROC_SUPER_MAGIC) || f.on(unix.PIPEFS_MAGIC) }
+// nobodys reports whether f has no owner that is recorded: it is a socket, is in /proc, or is a pipe that has no name, as
+// the streams of a command are.
+func (f *file) nobodys() bool {
+	return f.is(unix.S_IFSOCK) || f.on(unix.PROC_SUPER_MAGIC) || f.on(unix.PIPEFS_MAGIC)
+}
 
 // refusal is the error of a call that would change f and cannot: the kernel looks first whether f can be changed at all.
 func (f *file) refusal(otherwise error) error {
