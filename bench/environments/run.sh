@@ -1,5 +1,6 @@
 #!/bin/bash
-# Runs the suite in the environments of docs/WHERE-IT-RUNS.md and prints a table of what came out.
+# Runs the suite in the environments of docs/WHERE-IT-RUNS.md and prints a table of what came out, and one of how long the
+# first build of each took, and its last step.
 #
 #   bench/environments/run.sh [E1 E2 ... E9-xfs ...]
 #
@@ -7,7 +8,8 @@
 # mmdebstrap, uidmap, passt and qemu-user-static. CACHE is where the base file system is kept (made once, with
 # mmdebstrap), APT_CONF a file with what apt needs to reach its mirrors, USER1 an ordinary user with ranges in
 # /etc/subuid, BUILDER a binary to take instead of building one, CERTIFICATES those that the mirrors of go and npm are
-# known by. CASES=attacks tries what commands may not do; CASES="doctor go npm" builds with tools from packages.
+# known by. CASES=attacks tries what commands may not do; CASES="doctor go npm" builds with tools from packages;
+# CASES="doctor steps packages" is for its times.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 CACHE=${CACHE:-/var/cache/builder-environments}
@@ -189,23 +191,26 @@ environment() {
 	cp "$work/results" "$CACHE/results/$name"
 }
 
-# table NAME...: a row for each environment; a digest that is not that of E1 is marked
+# table CELL NAME...: a row for each environment, with what the command CELL prints for one and a case
 table() {
 	echo "| environment | sandbox |$(for c in $CASES; do [ "$c" = doctor ] || echo -n " $c |"; done)"
 	echo "|---|---|$(for c in $CASES; do [ "$c" = doctor ] || echo -n "---|"; done)"
 	local name c line
-	for name in "$@"; do
+	for name in "${@:2}"; do
 		[ -f "$CACHE/results/$name" ] || continue
 		line="| $name | $(awk -F'\t' '$1 == "doctor" { print $3 }' "$CACHE/results/$name") |"
 		for c in $CASES; do
 			[ "$c" != doctor ] || continue
-			line+=" $(cell "$name" "$c") |"
+			line+=" $("$1" "$name" "$c") |"
 		done
 		echo "$line"
 	done
 }
 
-cell() {
+taken() { awk -F'\t' -v c="$2" '$1 == c { print $4 }' "$CACHE/results/$1"; }
+
+# result ENVIRONMENT CASE: a digest that is not that of E1 is marked
+result() {
 	awk -F'\t' -v c="$2" -v first="$CACHE/results/E1" '
 		BEGIN { while ((getline < first) > 0) if ($1 == c) want = $3 }
 		$1 == c { found = $2; if ($2 == "pass" && want ~ /^sha256/ && $3 != want) found = "pass, another image" }
@@ -218,4 +223,6 @@ names=("$@")
 prepare
 serve
 for name in "${names[@]}"; do environment "$name"; done
-table "${names[@]}"
+table result "${names[@]}"
+echo
+table taken "${names[@]}"

@@ -9,7 +9,8 @@ set -a; . ./settings; set +a
 here=$(dirname "$(readlink -f "$0")")
 : > results
 
-report() { printf '%s\t%s\t%s\n' "$1" "$2" "$(tr '\n\t' '  ' <<< "$3" | cut -c 1-300 | sed 's/ *$//')" | tee -a results; }
+# report CASE RESULT WORDS [TIME]
+report() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$(tr '\n\t' '  ' <<< "$3" | cut -c 1-300 | sed 's/ *$//')" "${4:-}" | tee -a results; }
 
 # build NAME [OPTION...]: output goes to the file NAME.log
 build() {
@@ -25,9 +26,14 @@ fault() { if grep '^builder: ' "$1.log" | grep -q 'no space left on device'; the
 
 digest() { sed -n 's/^linux\/[^ ]* \(sha256:[0-9a-f]*\).*/\1/p' "$1.log" | tail -1; }
 
+# taken NAME: how long a build took, and its last step
+taken() {
+	echo "$(sed -n 's/^built in \(.*\): .*/\1/p' "$1.log"), $(sed -n 's/^#[0-9]* done //p' "$1.log" | tail -1)"
+}
+
 # image NAME [OPTION...]: builds and pushes, twice; the second time nothing may run
 image() {
-	local name=$1 first; shift
+	local name=$1 first took; shift
 	set -- -o "type=image,name=$REPOSITORY/$name,push=true,rewrite-timestamp=true" "$@"
 	build "$name" "$@"
 	case $? in
@@ -36,10 +42,11 @@ image() {
 	*) report "$name" "$(fault "$name")" "$(why "$name")"; return ;;
 	esac
 	first=$(digest "$name")
+	took=$(taken "$name")
 	build "$name" "$@" || { report "$name" fail "second time: $(why "$name")"; return; }
 	grep -q ' 0 steps run' "$name.log" || { report "$name" fail "the second build ran steps: $(grep '^built' "$name.log")"; return; }
 	[ "$first" = "$(digest "$name")" ] || { report "$name" fail "the second build gave another image"; return; }
-	report "$name" pass "$first"
+	report "$name" pass "$first" "$took"
 }
 
 # a RUN that fails must exit with 1 and tell its status and its words
@@ -89,6 +96,7 @@ for c in $CASES; do
 	attacks) attacks ;;
 	mounts) image mounts --secret id=word,src=word ;;
 	apt) image apt --secret id=apt,src=apt.conf ;;
+	packages) image packages --secret id=apt,src=apt.conf ;;
 	go | npm) image "$c" --secret id=apt,src=apt.conf --build-context certificates=certificates ;;
 	foreign) image foreign --platform linux/arm64 ;;
 	*) image "$c" ;;
