@@ -77,7 +77,7 @@ func inquiries() map[string]inquiry {
 	}
 }
 
-// A user in a sandbox may do what that user may do on a machine, and what is mounted to be read cannot be changed,
+// s-answers: a user in a sandbox may do what that user may do on a machine, and what is mounted to be read cannot be changed,
 // whether the kernel sees to that or the supervisor of a rung that lacks what it would need.
 func TestAnswers(t *testing.T) {
 	dependOnSource(t)

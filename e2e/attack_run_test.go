@@ -44,6 +44,7 @@ func hostileCommands() map[string]string {
 		"s-closed":     attack("close"),
 		"s-ptrace":     attack("trace"),
 		"s-suid":       "FROM TOYBOX\nCOPY --from=attacker --chmod=4755 attacker /suid\nUSER 1000\nRUN [\"/suid\", \"root\"]\n",
+		"s-race":       "FROM TOYBOX\nRUN echo open > /open && echo secret > /shut && chmod 600 /shut\nUSER 1000\n" + attackStep("race", "/open", "/shut"),
 		"s-own-binary": attack("absent", "/proc/1/root/GUARDED", "/builder"),
 	}
 }

@@ -102,14 +102,7 @@ func (t *task) walk(p place, who identity, follow bool) (entry, error) {
 		return entry{}, unix.ENOENT
 	}
 	w := walk{task: t, who: who, follow: follow}
-	w.add(p.path)
-	var err error
-	if strings.HasPrefix(p.path, "/") {
-		w.at, err = w.top()
-	} else {
-		w.at, err = w.descriptor(p.dir)
-	}
-	if err != nil {
+	if err := w.begin(p); err != nil {
 		return entry{}, err
 	}
 	e, err := w.run()
@@ -117,6 +110,24 @@ func (t *task) walk(p place, who identity, follow bool) (entry, error) {
 		w.at.close()
 	}
 	return e, err
+}
+
+// begin goes to where the path begins. To root directories are open, so the kernel can go to the last of them at once.
+func (w *walk) begin(p place) (err error) {
+	dir, name := path.Split(p.path)
+	switch {
+	case w.who.root() && dir != "" && name != "":
+		w.add(name)
+		p.path = dir + "."
+		w.at, err = w.openPath(p, unix.O_DIRECTORY)
+		return err
+	case strings.HasPrefix(p.path, "/"):
+		w.at, err = w.top()
+	default:
+		w.at, err = w.descriptor(p.dir)
+	}
+	w.add(p.path)
+	return err
 }
 
 // add puts a path before what is left.
