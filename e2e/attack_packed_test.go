@@ -139,7 +139,7 @@ func packedCases() []packedCase {
 		{name: "t-sparse-bomb", refusal: "larger than", layer: func(t *testing.T, _ *attempt) packedLayer { return zipped(t, sparseBomb(1<<40)) }},
 		{name: "t-sparse-pax", refusal: "larger than", layer: func(t *testing.T, _ *attempt) packedLayer { return zipped(t, sparsePAX(1<<40)) }},
 		{name: "t-sparse-hole", check: []string{"present", "/hole"}, layer: func(t *testing.T, _ *attempt) packedLayer { return zipped(t, sparseBomb(1<<30)) }},
-		{name: "t-million", patience: 2 * time.Minute, check: []string{"present", "/many/999/999"}, layer: func(t *testing.T, _ *attempt) packedLayer {
+		{name: "t-million", patience: 10 * time.Minute, check: []string{"present", "/many/999/999"}, layer: func(t *testing.T, _ *attempt) packedLayer {
 			return packing(t, million)
 		}},
 	}
@@ -243,6 +243,7 @@ func TestHostilePackedImages(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			a := newAttempt(t, registry)
 			c.push(t, a)
+			a.limit = max(a.limit, c.patience)
 			check := c.check
 			if check == nil {
 				check = []string{"nothing"}

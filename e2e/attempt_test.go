@@ -32,13 +32,15 @@ type attempt struct {
 	before              string
 	// attacker is the program that attacks.
 	attacker string
+	// limit is how long a build may take.
+	limit time.Duration
 }
 
 func newAttempt(t *testing.T, registry string) *attempt {
 	t.Helper()
 	top := t.TempDir()
 	a := &attempt{
-		t: t, registry: registry, attacker: attacker(testuser.Dir()), dir: filepath.Join(top, "context"), guarded: filepath.Join(top, "guarded"),
+		t: t, registry: registry, limit: limit, attacker: attacker(testuser.Dir()), dir: filepath.Join(top, "context"), guarded: filepath.Join(top, "guarded"),
 		// Not below the test's directory, which could not be removed then: it has files of subordinate users.
 		store: filepath.Join(testuser.Dir(), "stores", strings.NewReplacer("/", "-", " ", "-").Replace(t.Name())),
 	}
@@ -116,7 +118,7 @@ type result struct {
 	took   time.Duration
 }
 
-// limit is how long a build under attack may take: none has more to do than a second's work.
+// limit is how long a build under attack may take: few have more to do than a second's work.
 const limit = 90 * time.Second
 
 // command is the builder with the options that attempts share; its working directory is the context.
@@ -158,12 +160,12 @@ func (a *attempt) await(cmd *exec.Cmd) result {
 	if err := cmd.Start(); err != nil {
 		a.t.Fatal(err)
 	}
-	watchdog := time.AfterFunc(limit, func() { _ = cmd.Process.Kill() })
+	watchdog := time.AfterFunc(a.limit, func() { _ = cmd.Process.Kill() })
 	memory := watchMemory(cmd.Process.Pid)
 	err := cmd.Wait()
 	r := result{output: out.String(), took: time.Since(began), code: cmd.ProcessState.ExitCode(), memory: memory()}
 	if !watchdog.Stop() {
-		a.t.Errorf("the build had not ended after %s:\n%s", limit, r.output)
+		a.t.Errorf("the build had not ended after %s:\n%s", a.limit, r.output)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		a.t.Fatal(err, exit)
