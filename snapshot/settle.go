@@ -171,12 +171,31 @@ func (s *settler) copyLinked(e *Entry) error {
 		return fmt.Errorf("the hard link %s is to the directory %s", e.Path, e.Link)
 	}
 	s.inventory.outdate()
+	dir, err := s.moved(parent(e.Path))
+	if err != nil {
+		return err
+	}
 	copied := *old
-	copied.Path = e.Path
-	w := &dirWriter{root: s.root, owners: s.owners, dirs: map[string]*Entry{}, buffer: make([]byte, 64<<10), loose: loose{implicit: map[string]bool{}}}
+	copied.Path = path.Join(dir, path.Base(e.Path))
+	w, err := newDirWriter(s.root, s.owners)
+	if err != nil {
+		return err
+	}
 	defer w.leave()
-	_, err = w.put(&copied, false)
-	return err
+	return s.keepingTime(dir, func(*os.File) error {
+		_, err := w.put(&copied, false)
+		return err
+	})
+}
+
+// moved returns where the directory at name is now, which may have been moved through a link.
+func (s *settler) moved(name string) (string, error) {
+	dir, err := inroot.OpenReal(s.root, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err == nil {
+		dir.Close()
+		return name, nil
+	}
+	return Resolve(s.below, name, true)
 }
 
 func (s *settler) dropWhiteouts(names []string) error {
@@ -200,9 +219,14 @@ func (s *settler) dropWhiteouts(names []string) error {
 	return nil
 }
 
-// unlink removes a whiteout and leaves the directory it was in with the time it had.
+// unlink removes a whiteout.
 func (s *settler) unlink(name string) error {
-	dir, err := inroot.OpenReal(s.root, parent(name), unix.O_RDONLY|unix.O_DIRECTORY)
+	return s.keepingTime(parent(name), func(dir *os.File) error { return unix.Unlinkat(int(dir.Fd()), path.Base(name), 0) })
+}
+
+// keepingTime has change change what the directory at name holds, and leaves that with the time it had.
+func (s *settler) keepingTime(name string, change func(dir *os.File) error) error {
+	dir, err := inroot.OpenReal(s.root, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
 	}
@@ -211,7 +235,7 @@ func (s *settler) unlink(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(int(dir.Fd()), path.Base(name), 0); err != nil {
+	if err := change(dir); err != nil {
 		return err
 	}
 	ts := timespec(info.ModTime())

@@ -84,6 +84,21 @@ func testLayersMakeATree(t *testing.T, openStore opener) {
 			[]string{"d 755 lib", "f 644 lib/x 1", "l lib64 lib"},
 		},
 		{
+			"a directory through a link within its own layer",
+			[][]string{{"d 755 lib", "l lib64 lib", "d 750 lib64/x", "f 644 lib64/x/y 1", "w lib64/z"}},
+			[]string{"d 755 lib", "d 750 lib/x", "f 644 lib/x/y 1", "l lib64 lib"},
+		},
+		{
+			"hard links to themselves",
+			[][]string{{"d 755 lib", "l lib64 lib", "f 644 lib/x 1", "h lib/x lib/x", "h lib64/x lib/x"}},
+			[]string{"d 755 lib", "f 644 lib/x 1", "l lib64 lib"},
+		},
+		{
+			"a hard link through a link of a layer below",
+			[][]string{{"d 755 usr", "d 711 usr/bin", "f 755 usr/bin/a 1", "l bin usr/bin"}, {"h bin/b usr/bin/a"}},
+			[]string{"l bin usr/bin", "d 755 usr", "d 711 usr/bin", "f 755 usr/bin/a 1", "f 755 usr/bin/b 1"},
+		},
+		{
 			"one name changes its kind",
 			[][]string{{"f 644 a 1"}, {"d 755 a", "f 644 a/b 2"}, {"l a b"}, {"f 644 a 3"}},
 			[]string{"f 644 a 3"},
@@ -347,5 +362,18 @@ func TestForeignDirHasNoAttributes(t *testing.T) {
 	must(t, err)
 	if e.Kind != snapshot.Regular || e.Xattrs != nil {
 		t.Errorf("it is of kind %v with the attributes %v", e.Kind, e.Xattrs)
+	}
+}
+
+// A hard link to a file of a layer below is written when its directory has its time already, which stays.
+func TestTimeOfDirectoryWithLink(t *testing.T) {
+	s := openStore(t)
+	layers := image(t, s, layerOf(t, "f 644 a 1"), layerOf(t, "d 755 d", "h d/b a"))
+	view, err := s.View(layers)
+	must(t, err)
+	e, err := view.Lstat("d")
+	must(t, err)
+	if want := time.Unix(1700000000, 0); !e.ModTime.Equal(want) {
+		t.Errorf("the directory is of %s, want %s", e.ModTime, want)
 	}
 }

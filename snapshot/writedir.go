@@ -29,9 +29,10 @@ type dirWriter struct {
 	// rootPath is where root is.
 	rootPath string
 	owners   Owners
-	// parent is the directory that was written to last, open.
-	parent     *os.File
-	parentPath string
+	// parent is the directory that was written to last, open. Entries call it parentPath; that it is at parentReal instead is
+	// the work of links in the layer.
+	parent                 *os.File
+	parentPath, parentReal string
 	// dirs get their modes and times when all that is in them is written.
 	dirs   map[string]*Entry
 	buffer []byte
@@ -122,16 +123,32 @@ func (w *dirWriter) put(e *Entry, hash bool) (*Entry, error) {
 	if err := w.enter(parent(e.Path)); err != nil {
 		return nil, fmt.Errorf("writing %s: %w", e.Path, err)
 	}
-	summed, err := w.make(e, hash)
+	there := w.located(e)
+	summed, err := w.make(there, hash)
 	if errors.Is(err, fs.ErrExist) {
-		if err = w.clear(e); err == nil {
-			summed, err = w.make(e, hash)
+		if err = w.clear(there); err == nil {
+			summed, err = w.make(there, hash)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("writing %s: %w", e.Path, err)
 	}
+	if there != e {
+		told := *summed
+		told.Path = e.Path
+		summed = &told
+	}
 	return summed, nil
+}
+
+// located returns e with the path that it has in the current directory, whatever links lead there.
+func (w *dirWriter) located(e *Entry) *Entry {
+	if w.parentReal == w.parentPath {
+		return e
+	}
+	located := *e
+	located.Path = path.Join(w.parentReal, path.Base(e.Path))
+	return &located
 }
 
 // enter makes the directory at name the one that is written to.
@@ -139,21 +156,22 @@ func (w *dirWriter) enter(name string) error {
 	if w.parent != nil && w.parentPath == name {
 		return nil
 	}
+	at := name
 	dir, err := inroot.OpenReal(w.root, name, unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
-		dir, err = w.directory(name)
+		dir, at, err = w.directory(name)
 	}
 	if err != nil {
 		return err
 	}
 	w.leave()
-	w.parent, w.parentPath = dir, name
+	w.parent, w.parentPath, w.parentReal = dir, name, at
 	return nil
 }
 
-// directory opens the directory at name, which is made if there is none, or is behind a link.
-func (w *dirWriter) directory(name string) (*os.File, error) {
-	dir, err := inroot.Directory(w.root, name, func(parent *os.File, base string) error {
+// directory opens the directory at name, which is made if there is none, and returns the path that it has without links.
+func (w *dirWriter) directory(name string) (dir *os.File, at string, err error) {
+	dir, err = inroot.Directory(w.root, name, func(parent *os.File, base string) error {
 		at, err := w.pathOf(parent)
 		if err != nil {
 			return err
@@ -162,12 +180,13 @@ func (w *dirWriter) directory(name string) (*os.File, error) {
 		return unix.Mkdirat(int(parent.Fd()), base, 0o755)
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	if at, err := w.pathOf(dir); err != nil || at != name {
-		w.inventory.outdate() // what is written there has another path than its entry
+	if at, err = w.pathOf(dir); err != nil {
+		dir.Close()
+		return nil, "", err
 	}
-	return dir, nil
+	return dir, at, nil
 }
 
 // pathOf returns the path of an open directory below the root.
@@ -327,10 +346,13 @@ func (w *dirWriter) putLink(e *Entry) error {
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return fmt.Errorf("hard link to the directory %s", e.Link)
 	}
-	if path.Clean(e.Link) == e.Path {
-		return nil // a link to itself
+	dir, base := int(w.parent.Fd()), path.Base(e.Path)
+	err = unix.Linkat(unix.AT_FDCWD, fdPath(target), dir, base, unix.AT_SYMLINK_FOLLOW)
+	var there unix.Stat_t
+	if errors.Is(err, fs.ErrExist) && unix.Fstatat(dir, base, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && there.Dev == st.Dev && there.Ino == st.Ino {
+		return nil // it is this name, or was made before
 	}
-	if err := unix.Linkat(unix.AT_FDCWD, fdPath(target), int(w.parent.Fd()), path.Base(e.Path), unix.AT_SYMLINK_FOLLOW); err != nil {
+	if err != nil {
 		return err
 	}
 	w.inventory.add(e)
