@@ -104,7 +104,7 @@ func chroot(t *task) answer {
 	if !t.identity().root() {
 		return failure(unix.EPERM)
 	}
-	t.moved.Store(true)
+	t.moved = true
 	return proceed()
 }
 

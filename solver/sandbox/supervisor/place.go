@@ -71,7 +71,7 @@ func (t *task) openPath(p place, flags int) (file, error) {
 		return file{}, err
 	}
 	root := t.rootFD
-	if t.moved.Load() {
+	if t.moved {
 		own, err := t.openLink("root")
 		if err != nil {
 			return file{}, err
@@ -137,7 +137,7 @@ func readlink(name string) (string, error) {
 // inside returns the path that a name of this process has for the task.
 func (t *task) inside(name string) string {
 	root := t.rootPath
-	if t.moved.Load() {
+	if t.moved {
 		if r, err := readlink(t.proc("root")); err == nil {
 			root = strings.TrimSuffix(r, "/")
 		}

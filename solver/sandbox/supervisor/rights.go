@@ -54,7 +54,7 @@ func (s *Supervisor) owns(who identity, f *file) bool {
 // nobodys reports whether f has no owner that is recorded: it is a socket, is in /proc, or is a pipe that has no name, as
 // the streams of a command are.
 func (f *file) nobodys() bool {
-	return f.is(unix.S_IFSOCK) || f.on(unix.PROC_SUPER_MAGIC) || f.on(unix.PIPEFS_MAGIC)
+	return f.is(unix.S_IFSOCK) || f.is(unix.S_IFIFO) && f.on(unix.PIPEFS_MAGIC) || f.on(unix.PROC_SUPER_MAGIC)
 }
 
 // refusal is the error of a call that would change f and cannot: the kernel looks first whether f can be changed at all.

@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -55,15 +54,13 @@ type Supervisor struct {
 	rootPath string
 	procDir  func(pid uint32) string
 	// moved: some task has a root directory of its own.
-	moved atomic.Bool
+	moved bool
 
 	// ending: no task may start a process.
 	ending atomic.Bool
 	// files is what a supervisor of files was told.
 	files FilesOptions
 
-	// answering is held while a call is answered.
-	answering sync.Mutex
 	// identities are those that the step's tasks have had. The first is that of the command.
 	identities []identity
 	// slack is the timer slack of tasks with the first identity.
@@ -119,8 +116,6 @@ func has32(numbers map[string]uint32, name string) bool {
 }
 
 func (s *Supervisor) handle(l listener, n notification) answer {
-	s.answering.Lock()
-	defer s.answering.Unlock()
 	h, ok := s.numbered[[2]uint32{n.arch, uint32(n.nr)}]
 	if !ok {
 		return failure(unix.ENOSYS)

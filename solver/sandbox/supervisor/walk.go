@@ -138,7 +138,7 @@ func (w *walk) add(path string) {
 
 // top opens the root directory of the task.
 func (t *task) top() (file, error) {
-	if t.moved.Load() {
+	if t.moved {
 		return t.openLink("root")
 	}
 	return t.openAt(t.rootFD, ".")
