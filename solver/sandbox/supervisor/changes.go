@@ -108,18 +108,18 @@ func chroot(t *task) answer {
 	return proceed()
 }
 
-// readLinkOf answers readlink calls: the directories of a path must be open.
-func readLinkOf(dir, name int) handler {
+// looks answers calls that only look at what is at a place: the directories of its path must be open.
+func looks(of target) handler {
 	return unlessRoot(func(t *task, who identity) answer {
-		p, err := t.place(dir, name, false)
-		if err != nil || p.path == "" {
+		p, err := of(t)
+		if err != nil {
 			return proceed()
 		}
-		e, err := t.find(p, who)
+		f, err := t.openAs(p, who)
 		if err != nil {
 			return denied(err)
 		}
-		e.close()
+		f.close()
 		return proceed()
 	})
 }
@@ -147,7 +147,9 @@ func changing(of target, do func(t *task, who identity, f *file) answer) handler
 func changeCalls() map[string]handled {
 	calls := map[string]handled{
 		"chdir": {answer: enter(at(-1, 0, true))}, "fchdir": {answer: enter(opened)}, "chroot": {answer: chroot},
-		"readlink": {answer: readLinkOf(-1, 0)}, "readlinkat": {answer: readLinkOf(0, 1)},
+		"readlink": {answer: looks(at(-1, 0, false))}, "readlinkat": {answer: looks(at(0, 1, false))},
+		// These are of 32 bits.
+		"stat64": {answer: looks(at(-1, 0, true))}, "lstat64": {answer: looks(at(-1, 0, false))}, "fstatat64": {answer: looks(atWith(3))},
 	}
 	for name, of := range remoded() {
 		calls[name] = handled{answer: setMode(of, after(name))}

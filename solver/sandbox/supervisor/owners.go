@@ -190,6 +190,7 @@ func ownerCalls() map[string]handled {
 		"mkdir": {answer: mkdir}, "mkdirat": {answer: mkdirat},
 		"mknod": {answer: mknod}, "mknodat": {answer: mknodat}, "symlink": {answer: symlink}, "symlinkat": {answer: symlinkat},
 		"rt_sigaction": {where: ofChildren(), answer: restarting},
+		"getsockopt":   {where: asksForPeer(), answer: peer},
 		// Programs fall back on openat, whose arguments can be seen.
 		"openat2": {answer: refuse(unix.ENOSYS)},
 	}
