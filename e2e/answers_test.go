@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -84,33 +85,52 @@ func TestAnswers(t *testing.T) {
 	for name, q := range inquiries() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := answered(t, name, q, "userns")
+			want := answered(t, name, q, variant{"userns", runtime.GOARCH})
 			if strings.Count(want, "\n") < 100 {
 				t.Errorf("there are few answers:\n%s", want)
 			}
-			others := map[string]string{"single": answered(t, name, q, "single")}
+			others := map[string]string{"single": answered(t, name, q, variant{"single", runtime.GOARCH})}
 			if got, err := os.ReadFile(rootAnswers(testuser.Dir(), name)); err == nil { // root has started the tests
 				others["chroot"] = string(got)
 			}
 			for rung, got := range others {
 				if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
-					t.Errorf("on the rung %s answers differ from those on userns:\n%s", rung, diff)
+					t.Errorf("on the rung %s the answers differ from those on userns:\n%s", rung, diff)
 				}
+			}
+			if runtime.GOARCH != "amd64" {
+				return
+			}
+			if diff := cmp.Diff(withoutOwners(want), withoutOwners(answered(t, name, q, variant{"single", "386"}))); diff != "" {
+				t.Errorf("by calls of 32 bits the answers on the rung single differ from those on userns:\n%s", diff)
 			}
 		})
 	}
 }
 
-// answered returns the answers on a rung.
-func answered(t *testing.T, name string, q inquiry, rung string) string {
+// withoutOwners are the answers without whose the files are that are left: calls of 32 bits do not say that.
+func withoutOwners(answers string) []string {
+	return slices.DeleteFunc(strings.Split(answers, "\n"), func(line string) bool { return strings.HasPrefix(line, "left: ") })
+}
+
+// answered returns the answers on a rung, given to a program of an architecture.
+func answered(t *testing.T, name string, q inquiry, v variant) string {
 	t.Helper()
-	store := filepath.Join(testuser.Dir(), "stores", "answers-"+rung+"-"+strings.ReplaceAll(name, " ", "-"))
-	got, err := q.ask(t.Context(), testuser.Dir(), t.TempDir(), store, nil, "--sandbox="+rung)
+	dir := testuser.Dir()
+	program := attacker(dir)
+	if v.architecture != runtime.GOARCH {
+		program = attackerOf(dir, v.architecture)
+	}
+	store := filepath.Join(dir, "stores", "answers-"+v.sandbox+"-"+v.architecture+"-"+strings.ReplaceAll(name, " ", "-"))
+	got, err := q.ask(t.Context(), dir, t.TempDir(), store, nil, "--sandbox="+v.sandbox, contextOf(program))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
+
+// contextOf is the option that has the attacker's program for a build.
+func contextOf(program string) string { return "--build-context=attacker=" + filepath.Dir(program) }
 
 // ask builds the Dockerfile in a directory and returns the answers. Before the command come the words before.
 func (q inquiry) ask(ctx context.Context, dir, work, store string, before []string, args ...string) (string, error) {
@@ -119,8 +139,7 @@ func (q inquiry) ask(ctx context.Context, dir, work, store string, before []stri
 	}
 	out := filepath.Join(work, "out")
 	words := slices.Concat(before, []string{
-		program(dir), "build", "--progress=plain", "--root=" + store, "--build-context=base=oci-layout://" + toybox(dir),
-		"--build-context=attacker=" + filepath.Dir(attacker(dir)), "--output=type=local,dest=" + out,
+		program(dir), "build", "--progress=plain", "--root=" + store, "--build-context=base=oci-layout://" + toybox(dir), "--output=type=local,dest=" + out,
 	}, args, []string{work})
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...) //nolint:gosec // it is the one under test
 	if said, err := cmd.CombinedOutput(); err != nil {
@@ -151,7 +170,7 @@ func prepareAnswers(ctx context.Context, dir string) (err error) {
 		if !q.chroot {
 			continue
 		}
-		got, err := q.ask(ctx, dir, work, filepath.Join(work, "store"), way.before, way.args...)
+		got, err := q.ask(ctx, dir, work, filepath.Join(work, "store"), way.before, append(way.args, contextOf(attacker(dir)))...)
 		if err != nil {
 			return err
 		}
