@@ -8,12 +8,10 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-
-	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // mount asks the registry to take the blob from another repository that has it. It may begin an upload
-// instead, which is left in u; and if it refuses, one is begun later.
+// instead, which is left in u; and if it refuses or fails, one is begun later: what cannot mount need not be out of order.
 func (p *Pusher) mount(ctx context.Context, u *upload, l v1.Layer) (bool, error) {
 	from, ok := p.to.client.origin(p.repo, l, u.source.digest)
 	if !ok {
@@ -26,8 +24,9 @@ func (p *Pusher) mount(ctx context.Context, u *upload, l v1.Layer) (bool, error)
 	r.url.RawQuery = query.Encode()
 	both := p.to
 	both.access.scopes = append(slices.Clone(p.to.access.scopes), scope(from.RepositoryStr(), pull))
+	both.retry.Tries = min(both.retry.Tries, mountTries)
 	resp, err := both.do(ctx, r)
-	if status(err) != 0 && !httpclient.Transient(err) {
+	if status(err) != 0 {
 		return false, nil
 	}
 	if err != nil {
@@ -39,6 +38,9 @@ func (p *Pusher) mount(ctx context.Context, u *upload, l v1.Layer) (bool, error)
 	}
 	return false, u.began(resp)
 }
+
+// mountTries is how often a mount is tried: once more than once, because what it spares may be large.
+const mountTries = 2
 
 // origin returns another repository of the registry that has the blob of l.
 func (c *Client) origin(to name.Repository, l v1.Layer, digest v1.Hash) (name.Repository, bool) {

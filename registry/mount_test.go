@@ -15,8 +15,9 @@ import (
 // perRepository makes a blob exist only in repositories that it was pushed to or mounted in.
 type perRepository struct {
 	next http.Handler
-	// refuse makes every mount begin an upload instead; reject makes it an error.
-	refuse, reject bool
+	// refuse makes every mount begin an upload instead; reject, if not 0, is the status of every mount.
+	refuse bool
+	reject int
 
 	mu   sync.Mutex
 	have map[string]bool
@@ -35,8 +36,8 @@ func (h *perRepository) answer(w http.ResponseWriter, r *http.Request) bool {
 	q := r.URL.Query()
 	switch {
 	case r.Method == http.MethodPost && q.Has("mount"):
-		if h.reject {
-			complain(w, http.StatusForbidden, "DENIED", "no mounts")
+		if h.reject != 0 {
+			complain(w, h.reject, "DENIED", "no mounts")
 			return true
 		}
 		if h.refuse || !h.have[q.Get("from")+"@"+q.Get("mount")] {
@@ -104,10 +105,10 @@ func configOf(t *testing.T, img v1.Image) string {
 
 // p-mount: a mount that is refused, one way or the other, becomes an upload from where the layer is.
 func TestMountRefused(t *testing.T) {
-	for _, reject := range []bool{false, true} {
+	for _, reject := range []int{0, http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusInternalServerError, http.StatusTooManyRequests} {
 		h, r := newPerRepository(t)
 		base := r.fill("base:v1", 100<<10, 1)
-		h.refuse, h.reject = !reject, reject
+		h.refuse, h.reject = reject == 0, reject
 		client := newClient(t, impatient())
 		client.chunk = smallChunks
 		p, err := client.Pusher(r.repo("app"))
@@ -123,6 +124,40 @@ func TestMountRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantPushed(t, r, base, "v1")
+	}
+}
+
+// An upload that a mount has begun is given up if it is not gone on with: because the blob is there, or nobody knows.
+func TestBegunByMountAndGivenUp(t *testing.T) {
+	for _, there := range []int{http.StatusOK, http.StatusServiceUnavailable} {
+		h, r := newPerRepository(t)
+		r.fill("base:v1", 100<<10, 1)
+		h.refuse = true
+		client := newClient(t, impatient())
+		p, err := client.Pusher(r.repo("app"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers := resolve(t, client, r.tag("base:v1")).Layers(t.Context())
+		r.on(http.MethodHead, "/v2/app/blobs/", always, respond(there))
+		r.requests()
+		err = p.Layer(t.Context(), layers[0])
+		p.Close()
+		if (err == nil) != (there == http.StatusOK) {
+			t.Errorf("%d: %v", there, err)
+		}
+		begun, ended := 0, 0
+		for _, s := range r.requests() {
+			switch {
+			case strings.HasPrefix(s, http.MethodPost):
+				begun++
+			case strings.HasPrefix(s, http.MethodDelete):
+				ended++
+			}
+		}
+		if begun != 1 || ended != 1 {
+			t.Errorf("%d: %d uploads were begun, %d given up", there, begun, ended)
+		}
 	}
 }
 

@@ -116,12 +116,12 @@ func (p *Pusher) push(ctx context.Context, l v1.Layer, digest v1.Hash, force boo
 	if err == nil && !there && !force && size > smallBlob {
 		there, err = p.to.has(ctx, digest)
 	}
-	if err != nil {
-		return err
-	}
-	if there {
+	if err != nil || there {
 		p.abandon(ctx, u)
-	} else if err := u.run(ctx); err != nil {
+	} else {
+		err = u.run(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	p.arrived(digest)

@@ -97,7 +97,12 @@ func (c *Client) tagged(ctx context.Context, ref name.Reference) (*Manifest, err
 		c.asking.Go(func() error { return c.confirm(ctx, ref, t) })
 		return before, nil
 	}
-	m, err := c.ask(ctx, ref, before != nil)
+	m, err := c.ask(ctx, ref, func(e endpoint) (*Manifest, error) {
+		if before == nil {
+			return e.manifest(ctx, ref.Identifier(), v1.Hash{})
+		}
+		return e.tagged(ctx, ref.Identifier())
+	})
 	if err == nil {
 		t.digest = m.Descriptor.Digest
 	}
@@ -113,15 +118,11 @@ func (c *Client) before(ref name.Reference) *Manifest {
 	return c.kept(digest)
 }
 
-// ask asks a registry what a tag stands for. What is likely to be here is asked for by its digest first, which registries
+// ask asks registries what a tag stands for. What is likely to be here is asked for by its digest first, which registries
 // that count what is pulled do not count.
-func (c *Client) ask(ctx context.Context, ref name.Reference, likely bool) (m *Manifest, err error) {
+func (c *Client) ask(ctx context.Context, ref name.Reference, question func(endpoint) (*Manifest, error)) (m *Manifest, err error) {
 	err = c.from(ctx, ref.Context(), func(e endpoint) (err error) {
-		if likely {
-			m, err = e.tagged(ctx, ref.Identifier())
-		} else {
-			m, err = e.manifest(ctx, ref.Identifier(), v1.Hash{})
-		}
+		m, err = question(e)
 		return err
 	})
 	if err == nil {
@@ -130,9 +131,12 @@ func (c *Client) ask(ctx context.Context, ref name.Reference, likely bool) (m *M
 	return m, err
 }
 
-// confirm asks for what a tag was taken to stand for.
+// confirm asks for what a tag was taken to stand for. It is not patient: who must know it asks again.
 func (c *Client) confirm(ctx context.Context, ref name.Reference, t *tag) error {
-	m, err := c.ask(ctx, ref, true)
+	m, err := c.ask(ctx, ref, func(e endpoint) (*Manifest, error) {
+		e.retry.Tries = 1
+		return e.tagged(ctx, ref.Identifier())
+	})
 	if locked := t.resolving.Acquire(ctx, 1); locked != nil {
 		return errors.Join(err, locked)
 	}

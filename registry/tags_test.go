@@ -82,6 +82,27 @@ func TestAssumedTagFails(t *testing.T) {
 	}
 }
 
+// Who assumes something is told at once that a registry does not answer: whoever must know asks it again, with patience.
+func TestAssumingIsNotPatient(t *testing.T) {
+	r := newRegistry(t, nil)
+	r.fill("app:v1", 100, 1)
+	config := acquainted(t, r, "app:v1")
+	r.on(http.MethodHead, "/manifests/", always, respond(http.StatusServiceUnavailable))
+	for assume, want := range map[bool]int{true: 1, false: config.Retry.WithDefaults().Tries} {
+		r.requests()
+		config.Assume = assume
+		c := newClient(t, config)
+		_, err := c.Manifest(t.Context(), r.tag("app:v1"))
+		if assume && err == nil {
+			err = c.Confirm(t.Context())
+		}
+		wantError(t, err, "resolving "+r.host+"/app:v1", "503")
+		if n := r.count("HEAD /v2/app/manifests/v1"); n != want {
+			t.Errorf("assume %t: the tag was asked for %d times, not %d", assume, n, want)
+		}
+	}
+}
+
 // What is assumed but not here is asked for at once.
 func TestAssumedImageIsMissing(t *testing.T) {
 	r := newRegistry(t, nil)

@@ -109,7 +109,7 @@ func (b *build) do(ctx context.Context) (err error) {
 		good, err = b.call(ctx)
 	}
 	if b.recalling != nil {
-		b.recalling.misled = b.settle(ctx) != nil
+		b.over(ctx)
 	}
 	closed := b.trace.phase("close")
 	if closing := b.close(); err == nil {
@@ -197,7 +197,9 @@ func (b *build) run(ctx context.Context) error {
 // wait for all of it.
 func (b *build) prepare(ctx context.Context) error {
 	if b.recalling != nil {
-		b.recalling.beside.Go(func() error { return b.checkOutputs(ctx) })
+		beside, stop := context.WithCancel(ctx)
+		b.recalling.stop = stop
+		b.recalling.beside.Go(func() error { return b.checkOutputs(beside) })
 		return b.lower(ctx)
 	}
 	g, early := errgroup.WithContext(ctx)

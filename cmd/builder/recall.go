@@ -88,9 +88,20 @@ type recalling struct {
 	// looking is set when everything is looked for, certain when it was found. What goes wrong before the one and after
 	// the other would do so anyway.
 	looking, certain bool
-	// beside is what else can go wrong without running anything, misled is set if it did, or something was not as expected.
+	// beside is what else can go wrong without running anything; stop ends it.
 	beside errgroup.Group
+	stop   context.CancelFunc
+	// misled is set if names do not stand for what was assumed.
 	misled bool
+}
+
+// over ends what goes on beside an attempt to recall the build, and finds out whether that was misled.
+func (b *build) over(ctx context.Context) {
+	if b.recalling.stop != nil {
+		b.recalling.stop()
+	}
+	_ = b.recalling.beside.Wait() // what went wrong either was told, or the attempt had failed before
+	b.recalling.misled = b.client != nil && b.client.Confirm(ctx) != nil
 }
 
 // settle waits for what goes on beside an attempt to recall the build.
