@@ -41,12 +41,16 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// answer STATUS VARIABLE starts a registry that answers everything with that status, and sets the variable to its
-// address.
+// answer STATUS VARIABLE starts a registry that answers everything with that status, or nothing at all if it is 0, and
+// sets the variable to its address.
 func answer(ts *testscript.TestScript, _ bool, args []string) {
 	status, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status == 0 {
+			<-r.Context().Done()
+			return
+		}
 		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
 		w.WriteHeader(status)
 	}))
