@@ -23,7 +23,7 @@ func TestForgedOwners(t *testing.T) {
 			}
 			tag := registry + "/forged-" + sandbox
 			a.built(a.build("FROM TOYBOX\nRUN mkdir /own && chown 1000:1000 /own && touch /given && chown 33:44 /given\nUSER 1000:1000\n"+
-				attackStep(forge...)+"USER 0\nRUN mkdir /roots\n"+attackStep(append([]string{"forge", "/roots"}, forge[2:]...)...), "--sandbox", sandbox, "-t", tag))
+				attackStep(forge...)+attackStep("attributes", "/own/path")+"USER 0\nRUN mkdir /roots\n"+attackStep(append([]string{"forge", "/roots"}, forge[2:]...)...)+attackStep("attributes", "/roots/path"), "--sandbox", sandbox, "-t", tag))
 			ref, err := name.ParseReference(tag)
 			if err != nil {
 				t.Fatal(err)

@@ -44,7 +44,7 @@ func forge(args []string) (found []string) {
 		f.Close()
 	}
 	path := filepath.Join(args[0], "path")
-	return slices.Concat(found, ordinaryAttributes(path, len(args) > 1), attributesOfOpen(path))
+	return slices.Concat(found, ordinaryAttributes(path, len(args) > 1))
 }
 
 // renaming sets an attribute whose name changes while it is set.
@@ -126,9 +126,9 @@ func ordinaryAttributes(path string, supervised bool) (found []string) {
 
 // attributesOfOpen does the same by the names that a file has in /proc when it is open, as the C library does. What is
 // no file has no attributes.
-func attributesOfOpen(path string) (found []string) {
+func attributesOfOpen(args []string) (found []string) {
 	const name = "user.open"
-	f, err := os.Open(path)
+	f, err := os.Open(args[0])
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -19,6 +19,7 @@ func main() {
 		"leave": leave, "spam": spam, "close": closeAll, "root": root, "absent": absent, "present": present, "sleep": sleep,
 		"fill": fill, "limits": limits, "outside": outside, "chain": chain, "shed": shed,
 		"trace": trace, "forge": forge, "bomb": bomb, "swap": swap, "answers": answers, "race": race,
+		"attributes": attributesOfOpen,
 	}
 	if len(os.Args) < 2 || attacks[os.Args[1]] == nil {
 		fmt.Println("unknown attack", os.Args[1:])
