@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 )
@@ -30,6 +31,22 @@ func TestCheck(t *testing.T) {
 	p.Close()
 	if got := r.requests(); len(got) != 2 || !strings.HasPrefix(got[1], "DELETE /v2/app/blobs/uploads/") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A registry that does not answer to an upload's being given up does not keep a build from ending.
+func TestCheckIsNotGivenUp(t *testing.T) {
+	r := newRegistry(t, nil)
+	r.on(http.MethodDelete, "/blobs/uploads/", always, stallUpload(t))
+	p := newPusher(t, r, impatient())
+	p.to.client.farewell = 10 * time.Millisecond
+	if err := p.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	p.Close()
+	if took := time.Since(began); took > 30*time.Second { // half of what an answer may take
+		t.Errorf("it was waited for for %s", took)
 	}
 }
 

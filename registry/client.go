@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -28,6 +29,8 @@ type Client struct {
 	http, steady *http.Client
 	// chunk is how much of a blob is sent in one request.
 	chunk int64
+	// farewell is how long a registry is given to hear that an upload is given up.
+	farewell time.Duration
 
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -66,7 +69,7 @@ func New(c Config) (*Client, error) {
 		router: r,
 		http:   &http.Client{Transport: r, CheckRedirect: httpclient.Redirect},
 		steady: &http.Client{Transport: r, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		chunk:  chunkSize,
+		chunk:  chunkSize, farewell: farewell,
 		hosts:  map[string]*host{},
 		tags:   map[string]*tag{},
 		slots:  map[string]*slots{},

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/seed-298d225e/builder/httpclient"
 )
@@ -287,11 +288,16 @@ func (u *upload) restart(ctx context.Context) (err error) {
 	return err
 }
 
+// farewell is less than what an interrupted build may take to end.
+const farewell = 5 * time.Second
+
 // abandon tells the registry that nothing more will come. It need not succeed: uploads expire.
 func (u *upload) abandon(ctx context.Context) {
 	if u.location == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, u.client.farewell)
+	defer cancel()
 	r := request{method: http.MethodDelete, url: u.location, accept: []int{http.StatusNoContent, http.StatusAccepted, http.StatusOK}}
 	if resp, err := u.attempt(ctx, r); err == nil {
 		resp.Body.Close()
