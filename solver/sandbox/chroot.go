@@ -22,7 +22,7 @@ import (
 //     tracing what is not of its step; else the supervisor checks whom signals go to;
 //   - /dev and /proc are put in place of the image's own, and what is mounted too; all is taken back when
 //     the command has ended (see placement);
-//   - files of /proc and secrets are opened by the supervisor;
+//   - files of /proc and secrets are opened by the supervisor, which also refuses to change what is mounted to be read;
 //   - all processes of a step carry a mark and are killed at its end, when they cannot make others (see mark);
 //   - programs with the setuid bit do not change who runs them: a filter without privileges over a user
 //     namespace needs no_new_privs.

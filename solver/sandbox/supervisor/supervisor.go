@@ -4,8 +4,9 @@
 // they ask for. The seccomp filter of a command passes those calls to a descriptor, from which this package
 // reads them, see seccomp_unotify(2).
 //
-// A call is answered in one of three ways: the kernel goes on with it, which is always safe because nothing
-// that the supervisor looked at decides what is allowed; the supervisor does it instead; or it is refused.
+// A call is answered in one of three ways: the kernel goes on with it, which is safe where nothing that the
+// supervisor has looked at decides what is allowed, since another thread can change that meanwhile; the supervisor
+// does it instead; or it is refused. Where the kernel goes on although it does decide, a comment says why that may be.
 package supervisor
 
 import (
