@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/semaphore"
+
+	"github.com/seed-298d225e/builder/httpclient"
 )
 
 // Tags remembers, from one process to the next, what tags stood for. It may forget, and tags move: it only says what is
@@ -131,12 +133,20 @@ func (c *Client) ask(ctx context.Context, ref name.Reference, question func(endp
 	return m, err
 }
 
-// confirm asks for what a tag was taken to stand for. It is not patient: who must know it asks again.
+// confirm asks for what a tag was taken to stand for. It is not patient: who must know it asks again. Nor does it take the
+// answer of one registry because another, which comes before it, has just failed to give its own.
 func (c *Client) confirm(ctx context.Context, ref name.Reference, t *tag) error {
-	m, err := c.ask(ctx, ref, func(e endpoint) (*Manifest, error) {
+	var unsure error
+	m, err := c.ask(ctx, ref, func(e endpoint) (m *Manifest, err error) {
 		e.retry.Tries = 1
-		return e.tagged(ctx, ref.Identifier())
+		if m, err = e.tagged(ctx, ref.Identifier()); httpclient.Transient(err) {
+			unsure = err
+		}
+		return m, err
 	})
+	if err == nil {
+		err = unsure
+	}
 	if locked := t.resolving.Acquire(ctx, 1); locked != nil {
 		return errors.Join(err, locked)
 	}

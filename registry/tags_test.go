@@ -103,6 +103,29 @@ func TestAssumingIsNotPatient(t *testing.T) {
 	}
 }
 
+// That a mirror fails once does not make what another registry says the answer, which is the mirror's to give.
+func TestAssumingWaitsForMirror(t *testing.T) {
+	upstream, mirror := newRegistry(t, nil), newRegistry(t, nil)
+	upstream.fill("app:v1", 100, 1)
+	want, _ := mirror.fill("app:v1", 100, 1).Digest()
+	c := impatient()
+	c.Hosts = map[string]Host{upstream.host: {Mirrors: []string{mirror.host}}}
+	c.Blobs, c.Tags = diskBlobs(t.TempDir()), NewTagsFile(filepath.Join(t.TempDir(), "tags"))
+	resolve(t, newClient(t, c), upstream.tag("app:v1"))
+	mirror.on(http.MethodHead, "/manifests/", 1, respond(http.StatusServiceUnavailable))
+	assumed := c
+	assumed.Assume = true
+	client := newClient(t, assumed)
+	resolve(t, client, upstream.tag("app:v1"))
+	wantError(t, client.Confirm(t.Context()), "503")
+	if got := client.Resolved(); len(got) > 0 {
+		t.Errorf("it is %v", got)
+	}
+	if got := resolve(t, newClient(t, c), upstream.tag("app:v1")).Named.Digest; got != want {
+		t.Errorf("got %s, not what the mirror has", got)
+	}
+}
+
 // What is assumed but not here is asked for at once.
 func TestAssumedImageIsMissing(t *testing.T) {
 	r := newRegistry(t, nil)
