@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-298d225e/builder/filelock"
 	"github.com/seed-298d225e/builder/wholefile"
 )
 
@@ -101,12 +102,22 @@ func (c *checker) object(ctx context.Context, o Object, repair bool) error {
 func (c *checker) found(o Object, problem error, repair bool) (err error) {
 	p := Problem{Name: o.Name, Text: problem.Error()}
 	if repair {
-		p.Repaired, err = c.store.remove(o)
+		p.Repaired, err = c.remove(o)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.problems = append(c.problems, p)
 	return err
+}
+
+// remove removes an object unless it is in use. A build that finds it set aside waits until that is known, as if it were pruned.
+func (c *checker) remove(o Object) (bool, error) {
+	lock, err := filelock.Block(c.store.pruneLock(), filelock.Exclusive)
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	return c.store.remove(o)
 }
 
 func checkBlob(name string) error {

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-298d225e/builder/filelock"
 	"github.com/seed-298d225e/builder/snapshot"
 )
 
@@ -187,6 +188,31 @@ func TestDamagedOwnLayers(t *testing.T) {
 				t.Errorf("after it was repaired: %+v", problems)
 			}
 		})
+	}
+}
+
+// What is damaged is removed by one process at a time, like what is pruned: a build waits for the lock if it finds that
+// something is not there, and then looks again.
+func TestRepairIsAlone(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o700))
+	top := unpackIn(t, dir, snapshot.DriverAuto, layerOf(t, "f 644 a 1"))
+	must(t, os.Chmod(top+"/a", 0o600))
+	lock, err := filelock.Block(filepath.Join(dir, "prune.lock"), filelock.Exclusive)
+	must(t, err)
+	repaired := make(chan []snapshot.Problem)
+	go func() {
+		defer close(repaired)
+		repaired <- checkStore(t, dir, true)
+	}()
+	select {
+	case <-repaired:
+		t.Error("it was not waited for whoever prunes")
+	case <-time.After(100 * time.Millisecond):
+		must(t, lock.Close())
+		if problems := <-repaired; len(problems) != 1 || !problems[0].Repaired {
+			t.Errorf("got %+v", problems)
+		}
 	}
 }
 
