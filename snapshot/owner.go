@@ -13,6 +13,9 @@ import (
 type Owners struct {
 	// UIDs and GIDs are the ranges of ids that can be set.
 	UIDs, GIDs []IDRange
+	// Disk says, in some form, which ids files then have on the disk. Who has them otherwise cannot use trees made so. It is
+	// "" if there is nothing to say: one id can be set, which is that of whoever the store belongs to, and all else is recorded.
+	Disk string
 }
 
 // IDRange is Count ids from First on.
@@ -23,7 +26,7 @@ type IDRange struct {
 // AllOwners can be used where every id can be set.
 func AllOwners() Owners {
 	all := []IDRange{{0, 1<<32 - 1}}
-	return Owners{all, all}
+	return Owners{UIDs: all, GIDs: all}
 }
 
 // can reports whether a file can be given an owner.

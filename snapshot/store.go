@@ -3,6 +3,8 @@
 package snapshot
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -265,6 +267,12 @@ func (s *Store) publish(made, final string) error {
 
 // treePath is where the unpacked layer with an ID is.
 func (s *Store) treePath(id v1.Hash) string { return filepath.Join(s.path, "trees", id.Hex) }
+
+// ownTreePath is where it is if at treePath there is one that is of no use here, see treeRecord.Disk.
+func (s *Store) ownTreePath(id v1.Hash) string {
+	sum := sha256.Sum256([]byte(s.owners.Disk))
+	return s.treePath(id) + "-" + hex.EncodeToString(sum[:4])
+}
 
 // BlobPath is where the blob with a digest is or would be.
 func (s *Store) BlobPath(digest v1.Hash) string {

@@ -26,6 +26,16 @@ type treeRecord struct {
 	Form Form  `json:"form,omitempty"`
 	// Created is when the layer was packed, if that was elsewhere.
 	Created time.Time `json:"created,omitzero"`
+	// Disk is as in Owners, of who has made the tree.
+	Disk string `json:"disk,omitempty"`
+}
+
+// errOtherOwners says of a tree that the owners of its files are not here what they were where it was made.
+var errOtherOwners = fmt.Errorf("the owners of its files are other ones here: %w", fs.ErrNotExist)
+
+// usable reports whether the files of a tree have the owners here that they should have.
+func (s *Store) usable(r treeRecord) bool {
+	return r.Disk == "" || r.Disk == s.owners.Disk || s.lookOnly
 }
 
 // publishTree gives a tree its final name.
@@ -35,7 +45,7 @@ func (s *Store) publishTree(tree, listing string, r treeRecord) error {
 			return err
 		}
 	}
-	r.Boot = s.boot
+	r.Boot, r.Disk = s.boot, s.owners.Disk
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -43,7 +53,11 @@ func (s *Store) publishTree(tree, listing string, r treeRecord) error {
 	if err := os.WriteFile(filepath.Join(tree, "rec"), text, 0o600); err != nil {
 		return err
 	}
-	path := filepath.Join(s.path, "trees", r.ID)
+	id := v1.Hash{Algorithm: "sha256", Hex: r.ID}
+	path := s.treePath(id)
+	if there, err := readTreeRecord(path); err == nil && !s.usable(there) {
+		path = s.ownTreePath(id)
+	}
 	if err := s.lease(path); err != nil {
 		return err
 	}
@@ -52,17 +66,25 @@ func (s *Store) publishTree(tree, listing string, r treeRecord) error {
 
 // openTree opens the files of a tree that is in the store. A miss is fs.ErrNotExist.
 func (s *Store) openTree(id v1.Hash) (*os.File, treeRecord, error) {
-	var r treeRecord
-	path := s.treePath(id)
+	dir, r, err := s.openTreeAt(s.treePath(id), id)
+	if errors.Is(err, errOtherOwners) {
+		return s.openTreeAt(s.ownTreePath(id), id)
+	}
+	return dir, r, err
+}
+
+func (s *Store) openTreeAt(path string, id v1.Hash) (*os.File, treeRecord, error) {
 	if err := s.lease(path); err != nil {
-		return nil, r, err
+		return nil, treeRecord{}, err
 	}
-	text, err := os.ReadFile(filepath.Join(path, "rec"))
-	if err != nil {
+	r, err := readTreeRecord(path)
+	switch {
+	case errors.Is(err, errRecord), err == nil && (r.ID != id.Hex || !s.settled(r.Boot, path)):
+		return nil, r, s.dropTree(path)
+	case err != nil:
 		return nil, r, err
-	}
-	if err := json.Unmarshal(text, &r); err != nil || r.ID != id.Hex || !s.settled(r.Boot, path) {
-		return nil, r, s.dropTree(id)
+	case !s.usable(r):
+		return nil, r, errOtherOwners
 	}
 	now := time.Now()
 	_ = os.Chtimes(path, now, now) // when it was last used
@@ -70,10 +92,24 @@ func (s *Store) openTree(id v1.Hash) (*os.File, treeRecord, error) {
 	return dir, r, err
 }
 
+// errRecord: the record of a tree is damaged.
+var errRecord = errors.New("its record is damaged")
+
+func readTreeRecord(path string) (r treeRecord, err error) {
+	text, err := os.ReadFile(filepath.Join(path, "rec"))
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return r, nil
+}
+
 // dropTree removes a damaged tree and returns fs.ErrNotExist.
-func (s *Store) dropTree(id v1.Hash) error {
+func (s *Store) dropTree(path string) error {
 	aside := s.temporary("damaged")
-	if err := os.Rename(s.treePath(id), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Rename(path, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing a damaged tree: %w", err)
 	}
 	return fs.ErrNotExist

@@ -89,8 +89,12 @@ func (r *storeReport) print() error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(os.Stdout, "checked %s, %s, and %s: %d damaged\n",
-		display.Plural(r.Objects, "object"), formatSize(r.Bytes), display.Plural(r.Records, "record"), len(r.Problems))
+	elsewhere := ""
+	if r.Elsewhere > 0 {
+		elsewhere = fmt.Sprintf("; the owners of %s can be told only where they were unpacked", display.Plural(r.Elsewhere, "layer"))
+	}
+	_, err := fmt.Fprintf(os.Stdout, "checked %s, %s, and %s: %d damaged%s\n",
+		display.Plural(r.Objects, "object"), formatSize(r.Bytes), display.Plural(r.Records, "record"), len(r.Problems), elsewhere)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -146,7 +147,11 @@ func owners(h *sandbox.Host) snapshot.Owners {
 		}
 		return list
 	}
-	return snapshot.Owners{UIDs: ranges(h.UIDs), GIDs: ranges(h.GIDs)}
+	o := snapshot.Owners{UIDs: ranges(h.UIDs), GIDs: ranges(h.GIDs)}
+	if many := func(e sandbox.Extent) bool { return e.Count > 1 }; slices.ContainsFunc(h.UIDs, many) || slices.ContainsFunc(h.GIDs, many) {
+		o.Disk = fmt.Sprint(h.UIDs, h.GIDs)
+	}
+	return o
 }
 
 // worker returns what does the steps of a build.
