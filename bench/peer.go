@@ -128,7 +128,15 @@ func (b *builderPeer) reset(ctx context.Context) error {
 	if _, err := os.Stat(b.store()); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return run(b.command(ctx, b.program, "prune", "--all", "--force", "--root", b.store()))
+	if err := run(b.command(ctx, b.program, "prune", "--all", "--force", "--root", b.store())); err != nil {
+		return err
+	}
+	for _, memory := range []string{"pushed", "tags"} { // or else what earlier runs have pushed would be mounted
+		if err := os.Remove(filepath.Join(b.store(), memory)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *builderPeer) build(ctx context.Context, j job) ([]*exec.Cmd, error) {

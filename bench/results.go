@@ -122,9 +122,10 @@ func (r *results) failed(id, peer string) bool {
 func (r *results) add(s scenario, peer string, run sample, err error) {
 	of := r.scenario(s.id)
 	if of == nil {
-		of = &result{ID: s.id, Title: s.title, Peers: map[string]*measured{}}
+		of = &result{ID: s.id, Peers: map[string]*measured{}}
 		r.Scenarios = append(r.Scenarios, of)
 	}
+	of.Title = s.title
 	m := of.Peers[peer]
 	if m == nil {
 		m = &measured{}
