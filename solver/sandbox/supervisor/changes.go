@@ -59,11 +59,7 @@ func access(of target, i int, effective bool) handler {
 		if who.root() {
 			return proceed()
 		}
-		p, err := of(t)
-		if err != nil {
-			return failure(err)
-		}
-		f, err := t.openAs(p, who)
+		f, err := t.openTarget(of, who)
 		if err != nil {
 			return failure(err)
 		}
@@ -127,11 +123,7 @@ func looks(of target) handler {
 // changing answers calls about what is at a place.
 func changing(of target, do func(t *task, who identity, f *file) answer) handler {
 	return unlessRoot(func(t *task, who identity) answer {
-		p, err := of(t)
-		if err != nil {
-			return failure(err)
-		}
-		f, err := t.openAs(p, who)
+		f, err := t.openTarget(of, who)
 		if err != nil {
 			return failure(err)
 		}

@@ -52,6 +52,15 @@ func (t *task) open(p place) (file, error) {
 	return t.openPath(p, flags)
 }
 
+// openTarget opens the place that a call is about, for a task that would be somebody.
+func (t *task) openTarget(of target, who identity) (file, error) {
+	p, err := of(t)
+	if err != nil {
+		return file{}, err
+	}
+	return t.openAs(p, who)
+}
+
 // openAs opens a place as open does, for a task that would be somebody.
 func (t *task) openAs(p place, who identity) (file, error) {
 	if p.path == "" {

@@ -146,11 +146,7 @@ func asks(of target, mode int) judge {
 
 // judgeFile refuses a call if the file at its place is protected.
 func (t *task) judgeFile(of target, protected func(f *file) bool) unix.Errno {
-	p, err := of(t)
-	if err != nil {
-		return 0
-	}
-	f, err := t.openAs(p, identity{})
+	f, err := t.openTarget(of, identity{})
 	if err != nil {
 		return 0
 	}
